@@ -1,0 +1,37 @@
+# make           set up, then train a world model and watch it plan (about three minutes after set-up)
+# make setup     only set up: a virtual environment in .venv with everything the book needs
+# make test      the package is the export of the notebooks; every notebook as a test; pytest
+# make lab       JupyterLab on the book's first page
+# make notebooks run every notebook afresh and save its outputs
+# make results   make data/results and data/checkpoints again
+PYTHON ?= python3
+# Where torch comes from. Empty: pip's own index. Light CPU wheels: https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+V := .venv/bin
+export PATH := $(CURDIR)/$(V):$(PATH)
+
+run: setup
+	$(V)/python -m lewm_nb
+
+setup: .venv/ok
+.venv/ok: settings.ini setup.py constraints.txt
+	$(PYTHON) -m venv .venv
+	$(V)/pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[dev]'
+	touch $@
+
+test: setup
+	$(V)/python tests/exported.py
+	OMP_NUM_THREADS=1 $(V)/nbdev_test --n_workers 2 --timing
+	OMP_NUM_THREADS=1 $(V)/python -m pytest -q tests
+
+lab: setup
+	$(V)/jupyter lab nbs/index.ipynb
+
+notebooks: setup
+	$(V)/nbdev_export
+	$(V)/python docs/run_notebooks.py
+
+results: setup
+	$(V)/python -m lewm_nb.quickstart results
+
+.PHONY: run setup test lab notebooks results
