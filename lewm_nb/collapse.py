@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-006
+# %% ../nbs/01_collapse.ipynb #01-collapse-007
 def ring_frames(angle: Tensor,   # (…) radians, counted anticlockwise from the right
                 size: int = 16,  # pixels along a side
                ) -> Tensor:      # (…,size,size) brightness between 0 and 1
@@ -22,7 +22,7 @@ def ring_frames(angle: Tensor,   # (…) radians, counted anticlockwise from the
     down = (pixel[:, None] - y[..., None, None]) ** 2
     return torch.exp(-(across + down) / (2 * 1.5 ** 2))
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-010
+# %% ../nbs/01_collapse.ipynb #01-collapse-011
 def ring_batch(B: int,                      # examples
                generator: torch.Generator,  # source of randomness
               ) -> tuple[Tensor, Tensor]:   # frames (B,2,16,16), actions (B,1) in radians
@@ -31,7 +31,7 @@ def ring_batch(B: int,                      # examples
     action = 2 * torch.rand(B, 1, generator=generator) - 1
     return ring_frames(torch.stack([angle, angle + action[:, 0]], 1)), action
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-014
+# %% ../nbs/01_collapse.ipynb #01-collapse-015
 class ToyJEPA(nn.Module):
     "An encoder of ring pictures and a predictor of the next latent."
     def __init__(self, D: int = 8,          # latent size
@@ -59,7 +59,7 @@ class ToyJEPA(nn.Module):
         "Guess the latents that follow."
         return self.predictor(torch.cat([z, a], -1))
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-020
+# %% ../nbs/01_collapse.ipynb #01-collapse-021
 def fit_toy(model: ToyJEPA,    # trained in place
             penalty=None,      # z (2,B,D) → (), added to the loss
             weight=0.,         # of the penalty: a number, or a function of the step
@@ -70,7 +70,7 @@ def fit_toy(model: ToyJEPA,    # trained in place
             every: int = 10,   # steps between kept latents
             seed: int = 0,     # of the data
            ) -> dict:          # loss, variance: (steps,); penalty: (steps,); step: (S,); z: (S,128,D)
-    "Train on ring pairs; give the prediction loss and target variance of each step, and latents of a round of angles."
+    "Train on ring pairs; keep each step's prediction loss and target variance, and latents of a round."
     generator, optimizer = torch.Generator().manual_seed(seed), torch.optim.Adam(model.parameters(), lr=lr)
     round_of_frames = ring_frames(torch.arange(128) * 2 * math.pi / 128)
     history = {"loss": [], "variance": [], "penalty": [], "step": [], "z": []}
@@ -89,25 +89,25 @@ def fit_toy(model: ToyJEPA,    # trained in place
             history[key].append(value.item())
     return {key: torch.stack(v) if key == "z" else torch.tensor(v) for key, v in history.items()}
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-028
+# %% ../nbs/01_collapse.ipynb #01-collapse-029
 def _points(z: Tensor) -> Tensor:
     "z as (N,D), after checking that it is a cloud."
     if not z.is_floating_point(): raise ValueError(f"z has dtype {z.dtype}; expected a floating-point tensor")
     if z.ndim < 2 or z.numel() < 2 * z.shape[-1] or z.shape[-1] < 1:
-        raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,D) with at least 2 points of at least 1 dimension")
+        raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,D) with at least 2 points, D > 0")
     if not z.isfinite().all(): raise ValueError("z holds NaN or infinity; expected finite latents")
     return z.reshape(-1, z.shape[-1])
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-029
+# %% ../nbs/01_collapse.ipynb #01-collapse-030
 def latent_std(z: Tensor, # (…,D) latents, at least 2
               ) -> Tensor: # () mean over dimensions of the standard deviation
     "How far the latents spread: 0 when every input has the same embedding."
     return _points(z).float().std(0).mean()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-034
+# %% ../nbs/01_collapse.ipynb #01-collapse-035
 def effective_rank(z: Tensor, # (…,D) latents, at least 2
                   ) -> float: # between 0 (one point) and D (the same spread in every direction)
-    "Number of dimensions in use: exp(entropy of the normalised singular values) of the centred cloud (RankMe)."
+    "Dimensions in use: exp(entropy of the normalised singular values) of the centred cloud (RankMe)."
     points = _points(z)
     points, resolution = points.detach().cpu().double(), torch.finfo(points.dtype).eps
     sigma = torch.linalg.svdvals(points - points.mean(0))
@@ -115,11 +115,12 @@ def effective_rank(z: Tensor, # (…,D) latents, at least 2
     p = sigma / sigma.sum()
     return torch.special.entr(p).sum().exp().item()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-040
+# %% ../nbs/01_collapse.ipynb #01-collapse-041
 def unexplained(z_hat: Tensor, # (…,D) predictions
                 z: Tensor,     # (…,D) what came
-               ) -> Tensor:    # () 0 is perfect, 1 no better than the mean; NaN or infinite without any variance
+               ) -> Tensor:    # () 0 is perfect, 1 no better than the mean; NaN or infinite without variance
     "Squared error of the predictions as a fraction of the variance of the targets."
-    if z_hat.shape != z.shape: raise ValueError(f"z_hat has shape {tuple(z_hat.shape)}; expected that of z, {tuple(z.shape)}")
+    if z_hat.shape != z.shape:
+        raise ValueError(f"z_hat has shape {tuple(z_hat.shape)}; expected that of z, {tuple(z.shape)}")
     z_hat, z = _points(z_hat).float(), _points(z).float()
     return (z_hat - z).square().sum() / (z - z.mean(0)).square().sum()

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-006
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-007
 def ecf(x: Tensor,  # (…,B) samples
         t: Tensor,  # (K,) points at which to evaluate it
        ) -> Tensor: # (…,K) complex
     "Empirical characteristic function of `x` at `t`, averaged over the last axis."
     return torch.exp(1j * x[..., None] * t).mean(-2)
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-017
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-018
 def _quadrature(knots: int) -> tuple[Tensor, Tensor, Tensor]: # each (K,)
     "Knots over [0, 3], the Gaussian's characteristic function there, and trapezoid weights times the window."
     if knots < 2: raise ValueError(f"knots is {knots}; expected at least 2")
@@ -27,7 +27,7 @@ def _quadrature(knots: int) -> tuple[Tensor, Tensor, Tensor]: # each (K,)
     weights[[0, -1]] /= 2
     return t, target, weights * target
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-018
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-019
 def epps_pulley(h: Tensor,        # (…,B) samples on a line
                 knots: int = 17,  # of the quadrature
                ) -> Tensor:       # (…)
@@ -36,9 +36,9 @@ def epps_pulley(h: Tensor,        # (…,B) samples on a line
     t, target, weights = (x.to(h) for x in _quadrature(knots))
     return h.shape[-1] * ((ecf(h, t) - target).abs().square() @ weights)
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-040
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-041
 class _EppsPulley(torch.autograd.Function):
-    "Statistic of shadows (…,B,M) → (…,M) at knots 0, dt, 2dt, …: one sine and cosine per point, the rest by rotation."
+    "Statistic of shadows (…,B,M) → (…,M) at knots 0, dt, …: one sine and cosine a point, then rotations."
     @staticmethod
     def forward(ctx, h, dt, target, weights):
         cos, sin = torch.cos(dt * h), torch.sin(dt * h)
@@ -60,14 +60,15 @@ class _EppsPulley(torch.autograd.Function):
         scale = 2 * ctx.dt * k * weights[1:] * grad[..., None]
         p, q = (scale * imag)[..., None, :, :], (scale * real)[..., None, :, :] # (…,1,M,K-1)
         out_c, out_s = torch.zeros_like(cos), torch.zeros_like(cos)
-        for j in reversed(range(len(k))):                      # Horner: sum_k (p_k + i q_k) e^{ikx}, real part
+        for j in reversed(range(len(k))):                      # Horner: Re Σ (p_k + i q_k) e^{ikx}
             out_c, out_s = out_c + p[..., j], out_s + q[..., j]
-            out_c, out_s = torch.addcmul(out_c * cos, out_s, sin, value=-1), torch.addcmul(out_s * cos, out_c, sin)
+            out_c, out_s = (torch.addcmul(out_c * cos, out_s, sin, value=-1),
+                            torch.addcmul(out_s * cos, out_c, sin))
         return out_c, None, None, None
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-042
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-043
 class SIGReg(nn.Module):
-    "Sketched Isotropic Gaussian Regularization: mean Epps-Pulley statistic over random directions (LeWM App. A)."
+    "Sketched Isotropic Gaussian Regularization: Epps-Pulley over random directions (LeWM, appendix A)."
     def __init__(self, knots: int = 17,              # of the quadrature over [0, 3]
                  num_projections: int = 1024,        # M, directions drawn afresh in each call
                 ):
@@ -81,11 +82,13 @@ class SIGReg(nn.Module):
     def forward(self, z: Tensor, # (…,B,D) latents; each leading index is a cloud of its own
                ) -> Tensor:      # () mean over clouds and directions
         "How far the clouds are from a standard Gaussian."
-        if not z.is_floating_point(): raise ValueError(f"z has dtype {z.dtype}; expected a floating-point tensor")
+        if not z.is_floating_point():
+            raise ValueError(f"z has dtype {z.dtype}; expected a floating-point tensor")
         if z.ndim < 2 or z.shape[-2] < 2 or z.numel() == 0:
-            raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,B,D) with B of 2 or more and D of 1 or more")
+            raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,B,D) with B of 2 or more, D > 0")
         with torch.autocast(z.device.type, enabled=False):
-            u = nn.functional.normalize(torch.randn(z.shape[-1], self.num_projections, device=z.device), dim=0)
+            u = torch.randn(z.shape[-1], self.num_projections, device=z.device)
+            u = nn.functional.normalize(u, dim=0)              # (D,M) unit columns
             value = _EppsPulley.apply(z.float() @ u, self.dt, self.target, self.weights).mean()
         if not value.isfinite(): raise ValueError("z holds NaN or infinity; expected finite latents")
         return value

@@ -1,0 +1,48 @@
+"""`python -m lewm_nb` as a user runs it: its files, its table, and what Ctrl-C leaves"""
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lewm_nb.lewm import LeWM
+
+FILES = ["loss.png", "model.json", "model.safetensors", "plan.gif", "result.json"]
+
+
+def command(out, *words):
+    return [sys.executable, "-m", "lewm_nb", "--out", str(out), "--device", "cpu", *words]
+
+
+def test_small_run_writes_everything(tmp_path):
+    done = subprocess.run(command(tmp_path / "a" / "b", "--steps", "6", "--goals", "4", "--far-goals", "2"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "a" / "b"
+    assert sorted(p.name for p in out.iterdir()) == FILES
+    result = json.loads((out / "result.json").read_text())
+    for key, n in ("success", 4), ("random", 4), ("strict", 4), ("far", 2):
+        r = result[key]
+        assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
+    assert set(result["seconds"]) == {"collect", "train", "plan", "total"}
+    assert len(result["probe_r2"]) == 2 and {"seed", "config", "versions", "machine"} <= set(result)
+    assert "official" in done.stdout and "plan.gif" in done.stdout and "make lab" in done.stdout
+    assert "train" in done.stderr                                     # the progress bar
+    assert LeWM.load(out / "model.safetensors").config.image_size == 64
+
+
+@pytest.mark.parametrize("wait_for", ["collect", "train"])
+def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for):
+    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen, start = "", time.time()
+    while wait_for not in seen and time.time() - start < 120: seen += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 1 and "interrupted" in rest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_the_options():
+    text = subprocess.run([sys.executable, "-m", "lewm_nb", "--help"], capture_output=True, text=True).stdout
+    assert all(option in text for option in ("--seed", "--steps", "--device", "--out"))

@@ -1,0 +1,30 @@
+"""The README says what the notebooks and data/results say"""
+import json
+import re
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+readme = (root / "README.md").read_text()
+
+
+def percent(r): return f"{100 * r['rate']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}]"
+
+
+def test_results_are_those_of_the_file():
+    for result in json.loads((root / "data/results/quickstart.json").read_text())["runs"]:
+        assert (f"| {result['seed']} | {percent(result['success'])} | {percent(result['strict'])} | {percent(result['far'])} |"
+                f" {100 * result['random']['rate']:.1f} / {100 * result['strict_random']['rate']:.1f}"
+                f" / {100 * result['far_random']['rate']:.1f} % | {min(result['probe_r2']):.4f} |"
+                f" {result['seconds']['total']:.0f} s | {result['peak_gb']:.1f} GB |") in readme
+
+
+def test_map_lists_every_chapter_with_its_own_words():
+    for path in sorted((root / "nbs").glob("[0-9]*.ipynb")):
+        first = "".join(json.loads(path.read_text())["cells"][0]["source"])
+        title, description = re.match(r"# (.*)\n+> (.*)", first).groups()
+        assert f"| [{title}](nbs/{path.name}) | {description} |" in readme
+
+
+def test_every_local_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", readme) + re.findall(r'src="([^"]+)"', readme):
+        assert (root / target).exists(), target
