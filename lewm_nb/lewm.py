@@ -38,7 +38,7 @@ class LeWMConfig:
     predictor_heads: int = 4
     predictor_head_dim: int = 24
     predictor_hidden: int = 384
-    history: int = 3             # latents the transformer looks at; "mlp": always 1
+    history: int = 1             # latents the transformer looks at; "mlp": always 1
     dropout: float = 0.
     action_smooth: int = 10
     action_hidden: int = 384
@@ -59,7 +59,7 @@ class LeWMConfig:
 # %% ../nbs/14_lewm.ipynb #14-lewm-015
 _PAPER = dict(encoder="vit", image_size=224, encoder_width=192, latent_dim=192, projector_hidden=2048,
               predictor_width=192, predictor_depth=6, predictor_heads=16, predictor_head_dim=64,
-              predictor_hidden=2048, dropout=0.1, action_hidden=768)
+              predictor_hidden=2048, history=3, dropout=0.1, action_hidden=768)
 
 def _check_config(c):
     for name, choices in ("encoder", ("cnn", "vit", "resnet18")), ("predictor", ("transformer", "mlp")):
@@ -156,14 +156,22 @@ def _check_plan(z, actions, past_actions, D, K):
                          f"expected ({B},{H - 1},{K}), between the {H} latents of z")
 
 # %% ../nbs/14_lewm.ipynb #14-lewm-044
+def _sliding(predictor, z, c): # (B,T,D), (B,T,width) → (B,T,width)
+    h, later = predictor.history, z.shape[1] - predictor.history
+    first = predictor(z[:, :h], c[:, :h])
+    if later <= 0: return first
+    z, c = (x[:, 1:].unfold(1, h, 1).mT.flatten(0, 1) for x in (z, c))     # (B·later,h,·), a window for each later step
+    return torch.cat([first, predictor(z, c)[:, -1].unflatten(0, (-1, later))], 1)
+
+# %% ../nbs/14_lewm.ipynb #14-lewm-045
 class LeWM(_Parts):
     "LeWorldModel: frames to latents, latents and actions to the latents that follow (§3.1)."
-    def predict(self, z: Tensor, # (B,T,D), T up to `history`
+    def predict(self, z: Tensor, # (B,T,D)
                 actions: Tensor, # (B,T,K) the block that follows each latent
                ) -> Tensor:      # (B,T,D) the latent after each block
-        "Next latents, each from its own past only."
+        "Next latents, each from its own past of at most `history` latents."
         _check_step(z, actions, self.config.latent_dim)
-        return self.predictor_projector(self.predictor(z, self.embed(actions)))
+        return self.predictor_projector(_sliding(self.predictor, z, self.embed(actions)))
 
     def rollout(self, z: Tensor,              # (B,H,D) latents seen so far
                 actions: Tensor,              # (B,S,T,K) S candidate plans of T blocks
@@ -191,7 +199,7 @@ class LeWM(_Parts):
         "Read what `save` wrote, ready to use (evaluation mode); nothing in the files is run."
         return _load(cls, Path(path), pick_device(device))
 
-# %% ../nbs/14_lewm.ipynb #14-lewm-069
+# %% ../nbs/14_lewm.ipynb #14-lewm-072
 def pick_device(name: str = None  # "cpu", "cuda", "cuda:1", "mps"; None takes the fastest there is
                ) -> torch.device:
     "The one place that names devices."
@@ -205,7 +213,7 @@ def pick_device(name: str = None  # "cpu", "cuda", "cuda:1", "mps"; None takes t
         raise ValueError(f"device is {name!r}; expected one of {list(there)}")
     return device
 
-# %% ../nbs/14_lewm.ipynb #14-lewm-072
+# %% ../nbs/14_lewm.ipynb #14-lewm-075
 def _weights_path(path):
     if path.suffix != ".safetensors":
         raise ValueError(f"path is {path}; expected a name ending in .safetensors")
@@ -219,7 +227,7 @@ def _save(model, path):
     write_whole(path, lambda f: f.write(weights))
     write_whole(path.with_suffix(".json"), lambda f: f.write(config))
 
-# %% ../nbs/14_lewm.ipynb #14-lewm-074
+# %% ../nbs/14_lewm.ipynb #14-lewm-077
 def _read_config(path):
     if not path.is_file(): raise ValueError(f"{path} is missing; expected the config that save writes")
     try: made = json.loads(path.read_text(encoding="utf-8"))
@@ -231,7 +239,7 @@ def _read_config(path):
     try: return LeWMConfig(**made)
     except ValueError as e: raise ValueError(f"{path} does not describe a LeWM: {e}") from None
 
-# %% ../nbs/14_lewm.ipynb #14-lewm-076
+# %% ../nbs/14_lewm.ipynb #14-lewm-079
 def _check_fit(path, model, weights):
     want = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     have = {name: tuple(x.shape) for name, x in weights.items()}

@@ -67,9 +67,10 @@ def refit(candidates: Tensor,  # (B,S,T,K)
 # %% ../nbs/20_plan.ipynb #20-plan-042
 def _check_options(solver):
     for name in "num_samples", "num_iterations", "horizon":
-        if getattr(solver, name) < 1: raise ValueError(f"{name} is {getattr(solver, name)}; expected 1 or more")
-    if not 2 <= solver.num_elites <= solver.num_samples:
-        raise ValueError(f"num_elites is {solver.num_elites}; expected 2 to num_samples = {solver.num_samples}")
+        n = getattr(solver, name)
+        if n < 1: raise ValueError(f"{name} is {n}; expected 1 or more")
+    E, S = solver.num_elites, solver.num_samples
+    if not 2 <= E <= S: raise ValueError(f"num_elites is {E}; expected 2 to num_samples = {S}")
     if not callable(solver.cost) and solver.cost not in COSTS:
         raise ValueError(f"cost is {solver.cost!r}; expected one of {list(COSTS)} or a function")
     if not solver.low < solver.high:
@@ -78,24 +79,33 @@ def _check_options(solver):
 
 def _check_problem(solver, model, z, z_goal, past_actions, init):
     if getattr(model, "training", False): raise ValueError("model is in training mode; expected model.eval()")
-    if z.ndim != 3 or z.shape[1] < 1: raise ValueError(f"z has shape {tuple(z.shape)}; expected (B,H,D), H ≥ 1")
+    if z.ndim != 3 or z.shape[1] < 1:
+        raise ValueError(f"z has shape {tuple(z.shape)}; expected (B,H,D), H ≥ 1")
     (B, H, D), K = z.shape, model.config.block_dim
     if H > 1 and past_actions is None:
         raise ValueError(f"past_actions is missing; expected the {H - 1} blocks between the {H} latents of z")
-    for name, x, shape in (("z", z, (B, H, D)), ("z_goal", z_goal, (B, D)),
-                           ("past_actions", past_actions, (B, H - 1, K)), ("init", init, (B, solver.horizon, K))):
+    for name, x, shape in [("z", z, (B, H, D)), ("z_goal", z_goal, (B, D)),
+                           ("past_actions", past_actions, (B, H - 1, K)), ("init", init, (B, solver.horizon, K))]:
         if x is None: continue
         if tuple(x.shape) != shape: raise ValueError(f"{name} has shape {tuple(x.shape)}; expected {shape}")
-        if not x.isfinite().all(): raise ValueError(f"{name} holds NaN or infinite numbers; expected finite ones")
+        if not x.isfinite().all(): raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
 
+# %% ../nbs/20_plan.ipynb #20-plan-044
 def _score(cost, imagined, z_goal):
-    costs = (cost if callable(cost) else COSTS[cost])(imagined, z_goal)
-    if costs.shape != imagined.shape[:2]:
-        raise ValueError(f"cost gave shape {tuple(costs.shape)}; expected (B,S) = {tuple(imagined.shape[:2])}")
+    costs, want = (cost if callable(cost) else COSTS[cost])(imagined, z_goal), tuple(imagined.shape[:2])
+    if costs.shape != want: raise ValueError(f"cost gave shape {tuple(costs.shape)}; expected (B,S) = {want}")
     if costs.isnan().any(): raise ValueError("cost gave NaN; expected numbers that can be ranked")
     return costs
 
-# %% ../nbs/20_plan.ipynb #20-plan-044
+def _iterate(solver, model, z, z_goal, past_actions, mean, std): # → mean, std, what was seen on the way
+    noise = solver.smooth, solver.low, solver.high, solver.generator
+    candidates = sample_plans(mean, std, solver.num_samples, model.config.frameskip, *noise) # (B,S,T,K)
+    imagined = model.rollout(z, candidates, past_actions)                                    # (B,S,T,D)
+    costs = _score(solver.cost, imagined, z_goal)                                            # (B,S)
+    mean, std, best = refit(candidates, costs, solver.num_elites)
+    return mean, std, dict(candidates=candidates, imagined=imagined, costs=costs, best=best)
+
+# %% ../nbs/20_plan.ipynb #20-plan-046
 @dataclass
 class CEM:
     "Cross-entropy method: sample plans, keep the best, sample around them (LeWM App. D)."
@@ -114,8 +124,8 @@ class CEM:
         self.reset()
 
     @classmethod
-    def tiny(cls, **changes) -> "CEM":
-        return cls(**{"num_samples": 128, "num_iterations": 6, "num_elites": 16, "smooth": 0.5, **changes})
+    def tiny(cls, **changes) -> "CEM": # a setting for a laptop
+        return cls(**{"num_samples": 128, "num_iterations": 8, "num_elites": 8, "smooth": 0.8, **changes})
 
     def reset(self): self.generator = torch.Generator().manual_seed(self.seed) # start the noise over
 
@@ -125,37 +135,33 @@ class CEM:
                  z_goal: Tensor,              # (B,D)
                  past_actions: Tensor = None, # (B,H-1,K) blocks between the latents seen
                  init: Tensor = None,         # (B,horizon,K) first mean; zero by default
-                 trace: list = None,          # receives a dict per iteration: candidates, imagined, costs, best
+                 trace: list = None,          # receives dicts of candidates, imagined, costs, best
                 ) -> Tensor:                  # (B,horizon,K)
         "Plan for a batch of problems, each as if it were alone."
         _check_problem(self, model, z, z_goal, past_actions, init)
         frameskip, shape = model.config.frameskip, (len(z), self.horizon, model.config.block_dim)
         mean = torch.zeros(shape, device=z.device) if init is None else init
         std = model.action_std.repeat(frameskip).expand(shape)
-        bounds = self.smooth, self.low, self.high
         for _ in range(self.num_iterations):
-            candidates = sample_plans(mean, std, self.num_samples, frameskip, *bounds, self.generator)
-            imagined = model.rollout(z, candidates, past_actions)                  # (B,S,T,D)
-            costs = _score(self.cost, imagined, z_goal)                            # (B,S)
-            mean, std, best = refit(candidates, costs, self.num_elites)
-            if trace is not None: trace.append(dict(candidates=candidates, imagined=imagined, costs=costs, best=best))
+            mean, std, row = _iterate(self, model, z, z_goal, past_actions, mean, std)
+            if trace is not None: trace.append(row)
         return mean
 
-# %% ../nbs/20_plan.ipynb #20-plan-065
+# %% ../nbs/20_plan.ipynb #20-plan-067
 def steps_of(plan: Tensor,     # (B,H,K)
              frameskip: int,   # environment steps in a block
             ) -> list:         # H × frameskip times (B,A)
     "The actions of a plan, one environment step after the other."
     return list(plan.unflatten(-1, (frameskip, -1)).flatten(1, 2).unbind(1))
 
-# %% ../nbs/20_plan.ipynb #20-plan-085
+# %% ../nbs/20_plan.ipynb #20-plan-087
 def shifted(plan: Tensor, # (B,H,K)
             blocks: int,  # that have been executed
            ) -> Tensor:   # (B,H,K)
     "What is left of a plan, and zeros after it."
     return torch.cat([plan[:, blocks:], torch.zeros_like(plan[:, :blocks])], 1)
 
-# %% ../nbs/20_plan.ipynb #20-plan-088
+# %% ../nbs/20_plan.ipynb #20-plan-090
 def _check_loop(policy):
     horizon, window = policy.solver.horizon, getattr(policy.model, "predictor", policy.model.config).history
     if not 1 <= policy.execute <= horizon:
@@ -166,16 +172,16 @@ def _check_loop(policy):
 def _end_of_block(policy, frames, info):
     if policy.queue and policy.history == 1: return                # nobody will ask for this frame
     z = policy.latents(frames, info)
-    if z.shape != policy.z_goal.shape:
-        raise ValueError(f"frames give latents {tuple(z.shape)}; expected {tuple(policy.z_goal.shape)}, as the goals")
+    got, want = tuple(z.shape), tuple(policy.z_goal.shape)
+    if got != want: raise ValueError(f"frames give latents {got}; expected {want}, as the goals")
     policy.z = (policy.z + [z])[-policy.history:]
     if not policy.queue: policy.replan()
     begun = torch.cat(policy.queue[:policy.model.config.frameskip], -1)
     policy.past = (policy.past + [begun])[-policy.history:]
 
-# %% ../nbs/20_plan.ipynb #20-plan-089
+# %% ../nbs/20_plan.ipynb #20-plan-091
 class MPC:
-    "Model-predictive control: plan, execute a few blocks, look, plan again. One batch of environments at a time."
+    "Model-predictive control of a batch of environments: plan, execute some blocks, look, plan again."
     def __init__(self, model, solver: CEM,
                  execute: int = None,      # blocks executed before replanning; the whole horizon by default
                  history: int = 1,         # real frames the model is shown, a block apart
@@ -200,13 +206,13 @@ class MPC:
 
     def __call__(self, frames: np.ndarray, info: dict = None) -> np.ndarray: # (B,H,W,3) uint8 → (B,A)
         "The next action of every environment."
-        if self.z_goal is None: raise ValueError("no goal is set; expected reset(goal_frames) before the first step")
+        if self.z_goal is None: raise ValueError("no goal is set; expected reset(goal_frames) first")
         if len(self.queue) % self.model.config.frameskip == 0: _end_of_block(self, frames, info)
         return self.queue.pop(0).cpu().numpy()
 
     @torch.no_grad()
     def replan(self):
-        "Plan from the latents seen last; `plan` holds the blocks, `imagined` the latents they should lead to."
+        "Plan from the latents seen last: `plan`, in blocks, and `imagined`, the latents it should reach."
         again = self.warm_start and self.plan is not None
         init = shifted(self.plan, self.execute) if again else None
         z, between = torch.stack(self.z, 1), len(self.z) - 1

@@ -37,21 +37,22 @@ def losses(model: LeWM,
     "The two terms of the LeWM loss; gradients flow into both sides of the prediction (§3.1)."
     z = model.encode(frames)
     prediction = (model.predict(z[:, :-1], actions) - z[:, 1:]).square().mean()
-    if not prediction.isfinite(): raise FloatingPointError(f"prediction loss is {prediction.item()}; expected a finite number")
+    if not prediction.isfinite():
+        raise FloatingPointError(f"prediction loss is {prediction.item()}; expected a finite number")
     return prediction, sigreg(z.transpose(0, 1)), z
 
 # %% ../nbs/15_train.ipynb #15-train-018
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. Start from `tiny` or `paper` and override."
-    steps: int = 900
+    steps: int = 800
     batch_size: int = 64
     num_frames: int = 4           # in a window
     lr: float = 1e-3              # the highest
     weight_decay: float = 1e-3    # of matrices
     warmup: float = 0.1           # share of the steps
     clip: float = 1.              # largest gradient norm
-    lam: float = 0.003            # λ from `anneal` on; 0 trains without SIGReg
+    lam: float = 0.001            # λ from `anneal` on; 0 trains without SIGReg
     lam_start: float = 0.1        # λ of the first step
     anneal: float = 0.5           # share of the steps over which λ falls from one to the other
     knots: int = 17
@@ -59,14 +60,15 @@ class TrainConfig:
     seed: int = 0                 # of the batches and the projections
 
     def __post_init__(self):
-        at_least = {"steps": 1, "batch_size": 2, "num_frames": 2, "weight_decay": 0, "warmup": 0, "anneal": 0, "lam": 0,
-                    "lam_start": self.lam, "knots": 2, "num_projections": 1, "seed": 0}
+        at_least = {"steps": 1, "batch_size": 2, "num_frames": 2, "weight_decay": 0, "warmup": 0, "anneal": 0,
+                    "lam": 0, "lam_start": self.lam, "knots": 2, "num_projections": 1, "seed": 0}
         for name, low in at_least.items():
             high = 1 if name in ("warmup", "anneal") else math.inf
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected {low} to {high}")
         for name in "lr", "clip":
-            if not getattr(self, name) > 0: raise ValueError(f"{name} is {getattr(self, name)}; expected above 0")
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected above 0")
 
     @classmethod
     def tiny(cls, **changes): return replace(cls(), **changes)
@@ -111,7 +113,7 @@ def train_step(model: LeWM,
                batch: tuple,         # frames (B,T,C,H,W) uint8, actions (B,T-1,K)
                config: TrainConfig,
                step: int,            # from 0
-              ) -> tuple:            # prediction loss (), SIGReg (), z (B,T,D), gradient norm before clipping ()
+              ) -> tuple:            # prediction loss, SIGReg, z (B,T,D), gradient norm before clipping
     "Change the weights once. Randomness is a function of (seed, step) only."
     torch.manual_seed(config.seed * 1_000_003 + step)
     frames, actions = batch
@@ -119,7 +121,8 @@ def train_step(model: LeWM,
     optimizer.zero_grad()
     (prediction + lam_at(config, step) * spread).backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    if not norm.isfinite(): raise FloatingPointError(f"gradient norm is {norm.item()}; expected a finite number")
+    if not norm.isfinite():
+        raise FloatingPointError(f"gradient norm is {norm.item()}; expected a finite number")
     for group in optimizer.param_groups: group["lr"] = lr_at(config, step)
     optimizer.step()
     return prediction.detach(), spread.detach(), z.detach(), norm
@@ -154,12 +157,13 @@ def plot_history(history: list,       # rows as `fit` returns them
     from lewm_nb.show import COLOURS                       # it imports IPython, which training does not need
     at, grey = [row["step"] for row in history], COLOURS["random"]
     fig, axes = plt.subplots(1, 4, figsize=(12, 2.7), layout="constrained")
-    panels = [("prediction", "training", "imagined"), ("sigreg", None, "real"), ("latent_std", None, "real"),
-              ("effective_rank", None, "goal")]
-    for ax, (key, label, colour) in zip(axes, panels):
-        ax.plot(at, [row[key] for row in history], color=COLOURS[colour], label=label)
-        ax.set(title=key.replace("_", " "), xlabel="step")
-        if 0 < config.anneal < 1: ax.axvline(config.anneal * config.steps, color=grey, lw=.7)
+    panels = {"prediction": "prediction loss", "sigreg": "SIGReg", "latent_std": "latent std",
+              "effective_rank": "effective rank"}
+    for ax, (key, title) in zip(axes, panels.items()):
+        colour = COLOURS["imagined" if key == "prediction" else "real"]
+        ax.plot(at, [row[key] for row in history], color=colour, label="training")
+        ax.set(title=title, xlabel="step")
+        if config.lam < config.lam_start: ax.axvline(config.anneal * config.steps, color=grey, lw=.7)
     held_out = [(row["step"], row["valid_prediction"]) for row in history if "valid_prediction" in row]
     if held_out:
         axes[0].plot(*zip(*held_out), color=COLOURS["imagined"], ls="--", label="held out")
@@ -167,10 +171,10 @@ def plot_history(history: list,       # rows as `fit` returns them
     for ax in axes[:2]: ax.set_yscale("log")
     for ax in axes[2:]: ax.set_ylim(0)
     regularizer = SIGReg(config.knots, 1)
-    scale = {"Gaussian": regularizer.floor(config.batch_size), "collapsed": regularizer.collapsed(config.batch_size)}
-    for label, value in scale.items():
+    for label, value, side in (("Gaussian", regularizer.floor(config.batch_size), "bottom"),
+                               ("collapsed", regularizer.collapsed(config.batch_size), "top")):
         axes[1].axhline(value, color=grey, linestyle=":")
-        axes[1].annotate(label, (at[-1], value), color=grey, ha="right", va="bottom" if label == "Gaussian" else "top")
+        axes[1].annotate(label, (at[-1], value), color=grey, ha="right", va=side)
     return fig
 
 # %% ../nbs/15_train.ipynb #15-train-047
@@ -222,7 +226,8 @@ def save_checkpoint(path: Path,          # of the file to write
     bad = [k for k, v in tensors.items() if not v.isfinite().all()]
     if bad: raise FloatingPointError(f"step {step}: {bad[0]} is not finite; {path} is not written")
     about = {"step": step, "config": asdict(config), "model": asdict(model.config), "history": history}
-    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, {"lewm_nb": json.dumps(about)})
+    tensors = {k: v.contiguous() for k, v in tensors.items()}
+    data = safetensors.torch.save(tensors, {"lewm_nb": json.dumps(about)})
     write_whole(path, lambda f: f.write(data))
 
 # %% ../nbs/15_train.ipynb #15-train-056
@@ -253,7 +258,7 @@ def load_checkpoint(path: Path,         # written by `save_checkpoint`
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return about["step"], about["history"]
 
-# %% ../nbs/15_train.ipynb #15-train-061
+# %% ../nbs/15_train.ipynb #15-train-062
 def _checkpoint_in(out):
     if out is None: return None
     try: Path(out).mkdir(parents=True, exist_ok=True)
@@ -265,25 +270,35 @@ def _checkpoint_in(out):
 def _start(model, optimizer, train, config, checkpoint):
     "Action statistics of the data into the model; the checkpoint's state if there is one."
     if train.meta["action_size"] != model.config.action_dim:
-        raise ValueError(f"train has actions of {train.meta['action_size']} numbers; expected action_dim {model.config.action_dim}")
-    stats = {name: torch.tensor(train.meta[name], device=model.device) for name in ("action_mean", "action_std")}
-    at = 0, []
-    if checkpoint and checkpoint.exists(): at = load_checkpoint(checkpoint, model, optimizer, config)
-    for name, value in stats.items():
-        if at[0] and not torch.equal(getattr(model, name), value):
-            raise ValueError(f"{checkpoint} was trained on other data: its {name} is {getattr(model, name).tolist()}; "
-                             f"expected {value.tolist()}")
-        getattr(model, name).copy_(value)
+        raise ValueError(f"train has actions of {train.meta['action_size']} numbers; "
+                         f"expected action_dim {model.config.action_dim}")
+    resume = checkpoint is not None and checkpoint.exists()
+    at = load_checkpoint(checkpoint, model, optimizer, config) if resume else (0, [])
+    for name in "action_mean", "action_std":
+        ours, theirs = torch.tensor(train.meta[name], device=model.device), getattr(model, name)
+        if resume and not torch.equal(ours, theirs):
+            raise ValueError(f"{checkpoint} was trained on other data: its {name} is {theirs.tolist()}; "
+                             f"expected {ours.tolist()}")
+        theirs.copy_(ours)
     return at
 
-
+# %% ../nbs/15_train.ipynb #15-train-064
 def _row(step, config, prediction, spread, z, norm, seconds):
     lam = lam_at(config, step)
     return {"step": step, "loss": (prediction + lam * spread).item(), "prediction": prediction.item(),
             "sigreg": spread.item(), "latent_std": latent_std(z).item(), "effective_rank": effective_rank(z),
             "lam": lam, "lr": lr_at(config, step), "grad_norm": norm.item(), "seconds": seconds}
 
-# %% ../nbs/15_train.ipynb #15-train-062
+
+@contextmanager
+def _saying_where(step, checkpoint):
+    try: yield
+    except FloatingPointError as e:
+        there = checkpoint is not None and checkpoint.exists()
+        kept = f"the last good state is in {checkpoint}" if there else "no state was saved"
+        raise FloatingPointError(f"step {step}: {e}; {kept}") from None
+
+# %% ../nbs/15_train.ipynb #15-train-065
 def fit(model: LeWM,
         train: Trajectories,
         config: TrainConfig = TrainConfig(),
@@ -296,36 +311,37 @@ def fit(model: LeWM,
         watch=None,                  # called with (model, row) at every row, the model in evaluation mode
        ) -> tuple:                   # model, history: one row per logged step
     "Train a LeWM. The same seed gives the same numbers on CPU, also across an interruption."
-    device, checkpoint, skip = pick_device(device), _checkpoint_in(out), model.config.frameskip
-    windows = Windows(train, config.batch_size, config.num_frames, skip, config.seed)
-    held_out = Windows(valid, config.batch_size, config.num_frames, skip) if valid is not None else None
+    device, checkpoint = pick_device(device), _checkpoint_in(out)
+    def batches(trajs):
+        return Windows(trajs, config.batch_size, config.num_frames, model.config.frameskip, config.seed)
+    windows, held_out = batches(train), None if valid is None else batches(valid)
     model.to(device).train()
     sigreg, optimizer = SIGReg(config.knots, config.num_projections).to(device), optimizer_for(model, config)
     start, history = _start(model, optimizer, train, config, checkpoint)
     began = time.time() - (history[-1]["seconds"] if history else 0.)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), _Progress(config, start, progress) as view:
+    gpu = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(gpu), _Progress(config, start, progress) as view:
         for step in range(start, config.steps):
-            try: result = train_step(model, optimizer, sigreg, windows[step], config, step)
-            except FloatingPointError as e:
-                kept = f"the last good state is in {checkpoint}" if checkpoint and checkpoint.exists() else "no state was saved"
-                raise FloatingPointError(f"step {step}: {e}; {kept}") from None
+            last = step == config.steps - 1
+            with _saying_where(step, checkpoint):
+                result = train_step(model, optimizer, sigreg, windows[step], config, step)
             view.bar.update()
-            if step % log_every == 0 or step == config.steps - 1:
+            if step % log_every == 0 or last:
                 history.append(_row(step, config, *result, time.time() - began))
-                if held_out: history[-1]["valid_prediction"] = valid_loss(model, held_out)
+                with _evaluating(model):
+                    if held_out is not None: history[-1]["valid_prediction"] = valid_loss(model, held_out)
+                    if watch: watch(model, history[-1])
                 view.row(history)
-                if watch:
-                    with _evaluating(model): watch(model, history[-1])
-            if checkpoint and ((step + 1) % save_every == 0 or step == config.steps - 1):
+            if checkpoint and ((step + 1) % save_every == 0 or last):
                 save_checkpoint(checkpoint, model, optimizer, config, step + 1, history)
     return model.eval(), history
 
-# %% ../nbs/15_train.ipynb #15-train-092
+# %% ../nbs/15_train.ipynb #15-train-096
 def action_use(model: LeWM,
                windows: Windows, # held out
                batches: int = 4, # the first so many
               ) -> dict:         # prediction losses: true, shuffled, copy
-    "Does the model use the actions? Its error with the true ones, with those of other windows, and of predicting no change."
+    "Its error with the true actions, with those of other windows, and of predicting no change."
     sums = {"true": 0., "shuffled": 0., "copy": 0.}
     with _evaluating(model):
         for i in range(batches):
@@ -333,10 +349,11 @@ def action_use(model: LeWM,
             z, actions = model.encode(frames), actions.to(model.device)
             past, future = z[:, :-1], z[:, 1:]
             guesses = model.predict(past, actions), model.predict(past, actions.roll(1, 0)), past
-            for name, guess in zip(sums, guesses): sums[name] += (guess - future).square().mean().item() / batches
+            for name, guess in zip(sums, guesses):
+                sums[name] += (guess - future).square().mean().item() / batches
     return sums
 
-# %% ../nbs/15_train.ipynb #15-train-101
+# %% ../nbs/15_train.ipynb #15-train-105
 def encode_episodes(model: LeWM,
                     trajs: Trajectories,
                     episodes: int,       # the first so many
@@ -352,13 +369,13 @@ def encode_episodes(model: LeWM,
             states.append(torch.from_numpy(e.states[::stride].copy()))
     return torch.cat(z), torch.cat(states)
 
-# %% ../nbs/15_train.ipynb #15-train-104
+# %% ../nbs/15_train.ipynb #15-train-108
 def linear_map(x: Tensor, # (N,D)
                y: Tensor, # (N,S)
               ):          # function (…,D) → (…,S)
     "The least-squares affine map from x to y."
     if len(x) != len(y) or len(x) <= x.shape[-1] + 1:
-        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)}: expected (N,D) and (N,S) with N > D + 1")
+        raise ValueError(f"x is {tuple(x.shape)}, y is {tuple(y.shape)}; expected (N,D), (N,S), N > D + 1")
     one = lambda a: torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1).double()
     weights = torch.linalg.lstsq(one(x), y.double()).solution
     return lambda a: one(a) @ weights
@@ -368,7 +385,9 @@ def r2(guess: Tensor, # (N,S)
        y: Tensor,     # (N,S)
       ) -> Tensor:    # (S,)
     "Share of each column's variance that the guess explains: 1 is perfect, 0 no better than the mean."
-    if guess.shape != y.shape: raise ValueError(f"guess has shape {tuple(guess.shape)}; expected that of y, {tuple(y.shape)}")
+    if guess.shape != y.shape:
+        raise ValueError(f"guess has shape {tuple(guess.shape)}; expected that of y, {tuple(y.shape)}")
     variance = (y - y.mean(0)).square().sum(0)
-    if not (variance > 0).all(): raise ValueError("y has a column that never changes; expected something to explain")
+    if not (variance > 0).all():
+        raise ValueError("y has a column that never changes; expected something to explain")
     return 1 - (guess - y).square().sum(0) / variance
