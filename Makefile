@@ -32,6 +32,6 @@ notebooks: setup
 	$(V)/python docs/run_notebooks.py
 
 results: setup
-	$(V)/python -m lewm_nb.quickstart results
+	$(V)/python -c "from lewm_nb.quickstart import compare_lambda, results; results(); compare_lambda()"
 
 .PHONY: run setup test lab notebooks results

@@ -18,7 +18,7 @@ from .data import Trajectories
 from .envs.two_room import Room, TwoRoomVector, blend, draw, sample
 from .envs.two_room import step as move
 from .lewm import LeWMConfig
-from .plan import MPC
+from .plan import CEM, MPC
 
 # %% ../nbs/21_evaluate.ipynb #21-evaluate-012
 def rate(success: np.ndarray, # (N,) bool

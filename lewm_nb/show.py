@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -42,8 +41,9 @@ def film(draw,           # value → figure or (H,W,3) uint8
          name: str = "", # of what the slider changes
          dpi: int = 72, zoom: int = 1,
          start: int = 0, # which picture to show first
-        ) -> HTML:
+        ):               # IPython HTML
     "A slider over the pictures `draw(value)`; moves without a kernel."
+    from IPython.display import HTML
     values = list(values)
     if not values: raise ValueError("values is empty; expected one value or more")
     key = "film" + uuid4().hex[:8]
@@ -61,11 +61,11 @@ def film(draw,           # value → figure or (H,W,3) uint8
                 f'<output>{shown[start]}</output><div>{images}</div></div>')
 
 # %% ../nbs/00_show.ipynb #00-show-021
-def save_gif(path: str,             # where to write
+def save_gif(path,                  # where to write: a path or an open file
              frames: np.ndarray,    # (T,H,W,3) uint8
              milliseconds: int = 80, # each frame is shown
              zoom: int = 1,
             ):
     "Write frames as an animated GIF."
     pictures = [Image.fromarray(f).resize((f.shape[1] * zoom, f.shape[0] * zoom), Image.NEAREST) for f in frames]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    pictures[0].save(path, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)

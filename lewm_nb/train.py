@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['losses', 'TrainConfig', 'lr_at', 'lam_at', 'optimizer_for', 'train_step', 'valid_loss', 'plot_history', 'in_notebook',
-           'save_checkpoint', 'load_checkpoint', 'fit', 'action_use', 'encode_episodes', 'linear_map', 'r2']
+           'save_checkpoint', 'load_checkpoint', 'fit', 'action_use', 'encode_episodes', 'linear_map', 'r2',
+           'nearest_map']
 
 # %% ../nbs/15_train.ipynb #15-train-003
 import json
@@ -52,16 +53,17 @@ class TrainConfig:
     weight_decay: float = 1e-3    # of matrices
     warmup: float = 0.1           # share of the steps
     clip: float = 1.              # largest gradient norm
-    lam: float = 0.001            # λ from `anneal` on; 0 trains without SIGReg
-    lam_start: float = 0.1        # λ of the first step
-    anneal: float = 0.5           # share of the steps over which λ falls from one to the other
+    lam: float = 0.01             # λ; 0 trains without SIGReg
+    lam_start: float = None       # a larger λ for the first step, from which it falls to `lam`
+    anneal: float = 0.5           # share of the steps over which it falls
     knots: int = 17
     num_projections: int = 256
     seed: int = 0                 # of the batches and the projections
 
     def __post_init__(self):
         at_least = {"steps": 1, "batch_size": 2, "num_frames": 2, "weight_decay": 0, "warmup": 0, "anneal": 0,
-                    "lam": 0, "lam_start": self.lam, "knots": 2, "num_projections": 1, "seed": 0}
+                    "lam": 0, "knots": 2, "num_projections": 1, "seed": 0}
+        if self.lam_start is not None: at_least["lam_start"] = self.lam
         for name, low in at_least.items():
             high = 1 if name in ("warmup", "anneal") else math.inf
             if not low <= getattr(self, name) <= high:
@@ -75,8 +77,7 @@ class TrainConfig:
 
     @classmethod
     def paper(cls, steps: int, **changes):
-        return replace(cls(steps=steps, batch_size=128, lr=5e-5, warmup=0.01, lam=0.09, lam_start=0.09,
-                           num_projections=1024), **changes)
+        return replace(cls(steps=steps, batch_size=128, lr=5e-5, warmup=0.01, lam=0.09, num_projections=1024), **changes)
 
 # %% ../nbs/15_train.ipynb #15-train-021
 def lr_at(config: TrainConfig,
@@ -93,7 +94,7 @@ def lam_at(config: TrainConfig,
           ) -> float:
     "λ at a step: geometric from `lam_start` to `lam`, then constant."
     span = config.anneal * config.steps
-    if config.lam == 0 or step >= span: return config.lam
+    if config.lam_start is None or config.lam == 0 or step >= span: return config.lam
     return config.lam_start * (config.lam / config.lam_start) ** (step / span)
 
 # %% ../nbs/15_train.ipynb #15-train-027
@@ -163,7 +164,7 @@ def plot_history(history: list,       # rows as `fit` returns them
         colour = COLOURS["imagined" if key == "prediction" else "real"]
         ax.plot(at, [row[key] for row in history], color=colour, label="training")
         ax.set(title=title, xlabel="step")
-        if config.lam < config.lam_start: ax.axvline(config.anneal * config.steps, color=grey, lw=.7)
+        if config.lam_start is not None: ax.axvline(config.anneal * config.steps, color=grey, lw=.7)
     held_out = [(row["step"], row["valid_prediction"]) for row in history if "valid_prediction" in row]
     if held_out:
         axes[0].plot(*zip(*held_out), color=COLOURS["imagined"], ls="--", label="held out")
@@ -391,3 +392,11 @@ def r2(guess: Tensor, # (N,S)
     if not (variance > 0).all():
         raise ValueError("y has a column that never changes; expected something to explain")
     return 1 - (guess - y).square().sum(0) / variance
+
+# %% ../nbs/15_train.ipynb #15-train-111
+def nearest_map(x: Tensor, # (N,D)
+                y: Tensor, # (N,S)
+               ):          # function (…,D) → (…,S)
+    "Look up the y of the nearest x."
+    if x.ndim != 2 or len(x) != len(y): raise ValueError(f"x is {tuple(x.shape)}, y is {tuple(y.shape)}; expected (N,D), (N,S)")
+    return lambda z: y[torch.cdist(z.reshape(-1, x.shape[-1]).to(x), x).argmin(1)].unflatten(0, z.shape[:-1])
