@@ -25,7 +25,7 @@ import torch
 from .collapse import latent_std
 from .data import Trajectories, collect, write_whole
 from .envs.two_room import GoToGoal, Room, TwoRoomVector, arrived, draw
-from .evaluate import FAR, OFFICIAL, RandomPolicy, distance_curve, draw_tasks, evaluate, planner, rate, watch
+from .evaluate import FAR, OFFICIAL, RandomPolicy, distance_curve, draw_tasks, evaluate, planner, rate, walking_distance, watch
 from .lewm import LeWM, LeWMConfig, pick_device
 from .plan import CEM
 from .show import save_gif
@@ -86,8 +86,9 @@ def measure(model: LeWM,
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-020
 def longest_success(record) -> tuple: # start (2,), goal (2,)
-    "The task of the successful episode that took longest; of the first episode where none succeeded."
-    i = int(np.argmax(record.first))
+    "The solved task with the longest way on foot; of all tasks where none was solved."
+    way = walking_distance(Room(), record.tasks.start, record.tasks.goal)
+    i = int(np.argmax(np.where(record.ever | ~record.ever.any(), way, -1)))
     return record.tasks.start[i], record.tasks.goal[i]
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-022
