@@ -44,7 +44,7 @@ def two_room_data(folder: str,          # made
     collect(envs, GoToGoal(Room(), noise, seed), folder, episodes, steps, store_frames=False, seed=seed, progress=progress)
     return Trajectories(folder, draw=lambda states: draw(Room(), states)).split(0.9, seed)
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-012
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-011
 def machine() -> dict:
     "What the numbers were measured on."
     return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
@@ -63,7 +63,7 @@ def peak_gb() -> float:
     except ImportError: return float("nan")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-016
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-015
 def measure(model: LeWM,
             valid: Trajectories, # held-out episodes
             goals: int,          # tasks of the official and the strict protocol
@@ -84,14 +84,14 @@ def measure(model: LeWM,
         solved[name] = tasks.solved
     return rates | {"already_solved": solved}, record
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-020
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-019
 def longest_success(record) -> tuple: # start (2,), goal (2,)
     "The solved task with the longest way on foot; of all tasks where none was solved."
     way = walking_distance(Room(), record.tasks.start, record.tasks.goal)
     i = int(np.argmax(np.where(record.ever | ~record.ever.any(), way, -1)))
     return record.tasks.start[i], record.tasks.goal[i]
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-022
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-021
 def run(config: TrainConfig = TrainConfig(), # how to train; its seed is that of everything
         goals: int = 200,                    # tasks of the official and the strict protocol
         far_goals: int = 100,                # tasks of the far protocol
@@ -124,7 +124,7 @@ def run(config: TrainConfig = TrainConfig(), # how to train; its seed is that of
                       "versions": versions(), "machine": machine()}
     return result, model, history, film
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-026
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-025
 def table(result: dict) -> str:
     "The success rates as text, each beside chance."
     rows = [("official", "success", "random", "goal 25 steps ahead: inside its radius at any of 50 steps"),
@@ -141,7 +141,7 @@ def table(result: dict) -> str:
                  + f"; peak memory {result['peak_gb']:.1f} GB")
     return "\n".join(lines)
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-029
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-028
 def save(out: Path, result: dict, model: LeWM, history: list, film: np.ndarray, config: TrainConfig):
     "Write result.json, loss.png, plan.gif and the model with its config, each whole or not at all."
     write_whole(out / "result.json", lambda f: f.write(json.dumps(result, indent=1).encode()))
@@ -151,7 +151,7 @@ def save(out: Path, result: dict, model: LeWM, history: list, film: np.ndarray, 
     write_whole(out / "plan.gif", lambda f: save_gif(f, film))
     model.save(out / "model.safetensors")
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-032
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-031
 def _writable(folder: Path):
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ def main(argv: list = None): # words of the command line; those of the process b
           f"all numbers         {args.out / 'result.json'}\nthe model           {args.out / 'model.safetensors'}\n"
           "open next           make lab, the book from its first page")
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-039
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-038
 def _write_json(path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda f: f.write(json.dumps(value, indent=1).encode()))
@@ -206,7 +206,7 @@ def results(data: Path = Path("data"),        # whose folders results and checkp
         runs.append(result | {"history": history})
     _write_json(data / "results" / "quickstart.json", {"command": "make results", "runs": runs})
 
-# %% ../nbs/22_quickstart.ipynb #22-quickstart-041
+# %% ../nbs/22_quickstart.ipynb #22-quickstart-040
 LAMBDAS = (0.1, 0.1), (0.03, 0.03), (0.01, 0.01), (0.003, 0.003), (0.001, 0.001), (0.0003, 0.0003), (0.1, 0.001)
 
 

@@ -1,6 +1,8 @@
 """The README says what the notebooks and data/results say"""
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -28,3 +30,10 @@ def test_map_lists_every_chapter_with_its_own_words():
 def test_every_local_link_leads_somewhere():
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", readme) + re.findall(r'src="([^"]+)"', readme):
         assert (root / target).exists(), target
+
+
+def test_the_pieces_run_as_printed(tmp_path):
+    code = re.search(r"```python\n(.*?)```", readme, re.S).group(1)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
