@@ -1,6 +1,7 @@
 # make           set up, then train a world model and watch it plan (about three minutes after set-up)
 # make setup     only set up: a virtual environment in .venv with everything the book needs
 # make test      the package is the export of the notebooks; every notebook as a test; pytest
+# make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
 # make notebooks run every notebook afresh and save its outputs
 # make results   make data/results and data/checkpoints again
@@ -24,6 +25,9 @@ test: setup
 	OMP_NUM_THREADS=1 $(V)/nbdev_test --n_workers 2 --timing
 	OMP_NUM_THREADS=1 $(V)/python -m pytest -q tests
 
+docs: setup
+	$(V)/python docs/build.py
+
 lab: setup
 	$(V)/jupyter lab nbs/index.ipynb
 
@@ -34,4 +38,4 @@ notebooks: setup
 results: setup
 	$(V)/python -c "from lewm_nb.quickstart import compare_lambda, results; results(); compare_lambda()"
 
-.PHONY: run setup test lab notebooks results
+.PHONY: run setup test docs lab notebooks results

@@ -16,6 +16,7 @@ setup(
     author=facts["author"],
     license="Apache-2.0",
     packages=find_packages(include=[facts["lib_path"], facts["lib_path"] + ".*"]),
+    package_data={facts["lib_path"]: ["*.mplstyle"]},
     python_requires=">=" + facts["min_python"],
     install_requires=facts["requirements"].split(),
     extras_require={"dev": facts["dev_requirements"].split()},

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from .data import write_whole
+from .provenance import write_whole
 from .encoder import Projector, resnet18, small_cnn, vit
 from .predictor import ActionEncoder, MLPPredictor, Predictor
 

@@ -18,7 +18,7 @@ from PIL import Image
 # %% ../nbs/00_show.ipynb #00-show-006
 COLOURS = {"real": "#0072B2", "imagined": "#D55E00", "goal": "#009E73", "random": "#999999"}
 
-# %% ../nbs/00_show.ipynb #00-show-011
+# %% ../nbs/00_show.ipynb #00-show-013
 def png(picture,      # matplotlib figure, or (H,W,3) uint8
         dpi: int = 72, # for figures
         zoom: int = 1, # each pixel of an array becomes zoom × zoom
@@ -26,16 +26,18 @@ def png(picture,      # matplotlib figure, or (H,W,3) uint8
     "Encode a figure or an image as PNG."
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+        picture.savefig(drawn := io.BytesIO(), format="png", dpi=dpi, bbox_inches="tight")
         plt.close(picture)
+        image = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     else:
         array = np.asarray(picture)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
             raise ValueError(f"picture has dtype {array.dtype} and shape {array.shape}; expected a figure or (H,W,3) uint8")
-        Image.fromarray(array.repeat(zoom, 0).repeat(zoom, 1)).save(buffer, format="png", optimize=True)
+        image = Image.fromarray(array.repeat(zoom, 0).repeat(zoom, 1))
+    image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
-# %% ../nbs/00_show.ipynb #00-show-015
+# %% ../nbs/00_show.ipynb #00-show-019
 def film(draw,           # value → figure or (H,W,3) uint8
          values,         # one picture each, in the slider's order
          name: str = "", # of what the slider changes
@@ -60,7 +62,7 @@ def film(draw,           # value → figure or (H,W,3) uint8
                 f'style="width:60%;vertical-align:middle" aria-label="{name}" oninput="{move}"></label> '
                 f'<output>{shown[start]}</output><div>{images}</div></div>')
 
-# %% ../nbs/00_show.ipynb #00-show-021
+# %% ../nbs/00_show.ipynb #00-show-025
 def save_gif(path,                  # where to write: a path or an open file
              frames: np.ndarray,    # (T,H,W,3) uint8
              milliseconds: int = 80, # each frame is shown

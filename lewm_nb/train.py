@@ -24,9 +24,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .collapse import effective_rank, latent_std
-from .data import Trajectories, Windows, write_whole
+from .collapse import CollapseMonitor
+from .data import Trajectories, Windows
 from .lewm import LeWM, pick_device
+from .provenance import write_whole
 from .sigreg import SIGReg
 
 # %% ../nbs/15_train.ipynb #15-train-011
@@ -58,6 +59,7 @@ class TrainConfig:
     anneal: float = 0.5           # share of the steps over which it falls
     knots: int = 17
     num_projections: int = 256
+    pooled: bool = False          # SIGReg on one cloud of all time steps, not on one for each
     seed: int = 0                 # of the batches and the projections
 
     def __post_init__(self):
@@ -171,9 +173,9 @@ def plot_history(history: list,       # rows as `fit` returns them
         axes[0].legend()
     for ax in axes[:2]: ax.set_yscale("log")
     for ax in axes[2:]: ax.set_ylim(0)
-    regularizer = SIGReg(config.knots, 1)
-    for label, value, side in (("Gaussian", regularizer.floor(config.batch_size), "bottom"),
-                               ("collapsed", regularizer.collapsed(config.batch_size), "top")):
+    regularizer, B = SIGReg(config.knots, 1), config.batch_size * (config.num_frames if config.pooled else 1)
+    for label, value, side in (("Gaussian", regularizer.floor(B), "bottom"),
+                               ("collapsed", regularizer.collapsed(B), "top")):
         axes[1].axhline(value, color=grey, linestyle=":")
         axes[1].annotate(label, (at[-1], value), color=grey, ha="right", va=side)
     return fig
@@ -284,10 +286,10 @@ def _start(model, optimizer, train, config, checkpoint):
     return at
 
 # %% ../nbs/15_train.ipynb #15-train-064
-def _row(step, config, prediction, spread, z, norm, seconds):
-    lam = lam_at(config, step)
+def _row(step, config, prediction, spread, z, norm, monitor, seconds):
+    lam, seen = lam_at(config, step), monitor(z, step)
     return {"step": step, "loss": (prediction + lam * spread).item(), "prediction": prediction.item(),
-            "sigreg": spread.item(), "latent_std": latent_std(z).item(), "effective_rank": effective_rank(z),
+            "sigreg": spread.item(), "latent_std": seen["latent_std"], "effective_rank": seen["effective_rank"],
             "lam": lam, "lr": lr_at(config, step), "grad_norm": norm.item(), "seconds": seconds}
 
 
@@ -317,9 +319,10 @@ def fit(model: LeWM,
         return Windows(trajs, config.batch_size, config.num_frames, model.config.frameskip, config.seed)
     windows, held_out = batches(train), None if valid is None else batches(valid)
     model.to(device).train()
-    sigreg, optimizer = SIGReg(config.knots, config.num_projections).to(device), optimizer_for(model, config)
+    regularizer, optimizer = SIGReg(config.knots, config.num_projections).to(device), optimizer_for(model, config)
+    sigreg = (lambda z: regularizer(z.flatten(0, 1))) if config.pooled else regularizer # z (T,B,D)
     start, history = _start(model, optimizer, train, config, checkpoint)
-    began = time.time() - (history[-1]["seconds"] if history else 0.)
+    began, monitor = time.time() - (history[-1]["seconds"] if history else 0.), CollapseMonitor()
     gpu = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(gpu), _Progress(config, start, progress) as view:
         for step in range(start, config.steps):
@@ -328,7 +331,7 @@ def fit(model: LeWM,
                 result = train_step(model, optimizer, sigreg, windows[step], config, step)
             view.bar.update()
             if step % log_every == 0 or last:
-                history.append(_row(step, config, *result, time.time() - began))
+                history.append(_row(step, config, *result, monitor, time.time() - began))
                 with _evaluating(model):
                     if held_out is not None: history[-1]["valid_prediction"] = valid_loss(model, held_out)
                     if watch: watch(model, history[-1])

@@ -1,0 +1,21 @@
+"""Sphinx configuration of the site; docs/build.py writes the sources and calls Sphinx"""
+project = "lewm_nb"
+author = "The lewm_nb authors"
+html_title = "lewm_nb"
+root_doc = "index"
+extensions = ["myst_nb", "sphinx.ext.mathjax"]
+nb_execution_mode = "off"                       # the notebooks are committed with their outputs
+nb_render_markdown_format = "myst"
+nb_ipywidgets_js = {}                           # films move without a kernel and without a widget library
+myst_enable_extensions = ["dollarmath", "amsmath", "attrs_block"]
+myst_heading_anchors = 4
+mathjax_path = "mathjax/tex-chtml.js"
+html_theme = "furo"
+html_static_path = ["../../static"]
+html_extra_path = ["../extra"]
+html_css_files = ["book.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+exclude_patterns = ["README.md"]
+pygments_style, pygments_dark_style = "friendly", "native"

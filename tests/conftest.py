@@ -1,0 +1,21 @@
+"""A browser for the tests that need one; where there is none they are skipped and say how to get it"""
+import os
+import shutil
+
+import pytest
+
+HOW = "install a Chromium (Debian: apt-get install chromium) or name one in CHROMIUM=/path, and playwright (in the dev extra)"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason=HOW)
+    names = "chromium", "chromium-browser", "google-chrome", "chrome"
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None: pytest.skip(HOW)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()

@@ -1,0 +1,145 @@
+"""The site as a reader meets it: built from the committed notebooks, served from a folder, looked at in a browser"""
+import re
+import subprocess
+import sys
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+pytest.importorskip("sphinx", reason="the site needs the dev extra: make setup")
+root = Path(__file__).resolve().parent.parent
+site = root / "docs/_site"
+
+
+class Reader(HTMLParser):
+    "Links, anchors, and pictures of a page."
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.anchors, self.pictures = [], {""}, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.add(attributes.get("id", ""))
+        if tag == "a" and "href" in attributes: self.links.append(attributes["href"])
+        if tag in ("img", "script"): self.links.append(attributes.get("src") or "")
+        if tag == "link": self.links.append(attributes["href"])
+        if tag == "img": self.pictures.append(attributes)
+
+
+@pytest.fixture(scope="session")
+def pages():
+    subprocess.run([sys.executable, str(root / "docs/build.py")], check=True)
+    return {path: Reader(path.read_text()) for path in sorted(site.rglob("*.html"))}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_): pass
+
+
+@pytest.fixture(scope="session")
+def address(pages):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.asked_elsewhere, page.complaints = [], []
+    def serve(route):
+        if route.request.url.startswith((address, "data:", "blob:", "file:")): return route.continue_()
+        page.asked_elsewhere.append(route.request.url)
+        route.abort()
+    page.route("**/*", serve)
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    yield page
+    page.close()
+
+
+def test_every_chapter_and_module_has_a_page(pages):
+    names = {path.relative_to(site).as_posix() for path in pages}
+    for notebook in (root / "nbs").glob("*.ipynb"): assert f"{notebook.stem}.html" in names
+    for module in (root / "lewm_nb").rglob("[a-z]*.py"):
+        assert f"api/{module.relative_to(root / 'lewm_nb').with_suffix('').as_posix().replace('/', '.')}.html" in names
+
+
+def test_no_link_or_anchor_is_broken(pages):
+    for path, reader in pages.items():
+        for link in reader.links:
+            if re.match(r"[a-z]+:", link) or not link: continue
+            file, anchor = urldefrag(unquote(link))
+            target = (path.parent / file.split("?")[0]).resolve() if file else path
+            if target.is_dir(): target /= "index.html"
+            assert target.exists(), f"{path.name}: {link}"
+            if target in pages: assert anchor in pages[target].anchors or anchor == "", f"{path.name}: {link}"
+
+
+def test_every_picture_is_described(pages):
+    for path, reader in pages.items():
+        for picture in reader.pictures: assert picture.get("alt", "").strip(), f"{path.name}: {str(picture)[:80]}"
+
+
+def test_pages_ask_no_other_host_and_raise_no_error(pages, page, address):
+    for path in pages:
+        page.goto(address + path.relative_to(site).as_posix())
+        page.wait_for_load_state("networkidle")
+        assert page.asked_elsewhere == [] and page.complaints == [], path.name
+
+
+def test_no_page_scrolls_sideways_on_a_phone(pages, page, address):
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in pages:
+        page.goto(address + path.relative_to(site).as_posix())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
+
+
+def test_formulas_are_typeset(page, address):
+    page.goto(address + "02_sigreg.html")
+    page.wait_for_selector("mjx-container")
+    assert page.locator("mjx-merror").count() == 0
+    assert page.locator("article p", has_text="$").count() == 0
+
+
+def test_sliders_change_their_pictures(pages, page, address):
+    films = [path for path in pages if 'class="film"' in path.read_text()]
+    assert len(films) >= 10
+    for path in films:
+        page.goto(address + path.relative_to(site).as_posix())
+        for film in page.locator("div.film").all():
+            def shown(): return film.evaluate("f => [...f.querySelectorAll('img')].filter(i => i.offsetParent).map(i => i.src)")
+            before, slider = shown(), film.locator("input[type=range]")
+            slider.focus()
+            slider.press("End" if slider.input_value() != slider.get_attribute("max") else "Home")
+            assert len(before) == len(shown()) == 1 and shown() != before, path.name
+
+
+@pytest.mark.parametrize("how", ["http", "file"])
+def test_search_finds(page, address, how):
+    page.goto((address if how == "http" else site.as_uri() + "/") + "search.html?q=Epps-Pulley")
+    page.wait_for_selector("#search-results li a")
+    assert any("02_sigreg" in a.get_attribute("href") for a in page.locator("#search-results li a").all())
+
+
+def test_from_home_to_a_chapter_its_library_page_and_back(page, address):
+    page.goto(address)
+    assert page.locator("div.film").first.bounding_box()["y"] < 900                      # the film of a plan is on the first screen
+    page.locator(".sidebar-tree a", has_text="Why does predicting").click()
+    page.locator("p.where a", has_text="API of").click()
+    page.wait_for_url("**/api/collapse.html")
+    page.locator("article a", has_text="Why does predicting").first.click()
+    page.locator("article a code", has_text="effective_rank").first.click()
+    page.wait_for_url("**/api/collapse.html#*")
+    page.locator(".sidebar-brand").first.click()
+    page.wait_for_url("**/index.html")
+    page.goto(address + "15_train.html")
+    page.locator("a.next-page").click()
+    page.wait_for_url("**/20_plan.html")
