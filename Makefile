@@ -4,7 +4,7 @@
 # make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
 # make notebooks run every notebook afresh and save its outputs
-# make results   make data/results and data/checkpoints again
+# make results   make data/results and data/checkpoints again (hours)
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own index. Light CPU wheels: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -36,6 +36,12 @@ notebooks: setup
 	$(V)/python docs/run_notebooks.py
 
 results: setup
+	rm -rf data/cache data/results/straightness.json
+	$(V)/python -c "from lewm_nb.sigreg import compare_remedies, compare_toy_lambda; compare_toy_lambda(); compare_remedies()"
 	$(V)/python -c "from lewm_nb.quickstart import compare_lambda, results; results(); compare_lambda()"
+	$(V)/python -c "from lewm_nb.straighten import compare_straightness; compare_straightness()"
+	$(V)/python -c "from lewm_nb.probe import compare_probes; compare_probes()"
+	$(V)/python -c "from lewm_nb.surprise import compare_surprise; compare_surprise()"
+	$(V)/python -c "from lewm_nb.decode import compare_decoders; compare_decoders()"
 
 .PHONY: run setup test docs lab notebooks results

@@ -120,13 +120,13 @@ def _points(z: Tensor) -> Tensor:
     if not z.isfinite().all(): raise ValueError("z holds NaN or infinity; expected finite latents")
     return z.reshape(-1, z.shape[-1])
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-031
+
 def latent_std(z: Tensor, # (…,D) latents, at least 2
               ) -> Tensor: # () mean over dimensions of the standard deviation
     "How far the latents spread: 0 when every input has the same embedding."
     return _points(z).float().std(0).mean()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-034
+# %% ../nbs/01_collapse.ipynb #01-collapse-033
 def spectrum(z: Tensor,  # (…,D) latents, at least 2
             ) -> Tensor: # (D,) float64, largest first; zeros where the points are too few to tell
     "Eigenvalues of the covariance: the variances along the principal axes of the cloud."
@@ -136,7 +136,7 @@ def spectrum(z: Tensor,  # (…,D) latents, at least 2
     if sigma.norm() <= resolution * points.abs().max() * math.sqrt(points.numel()): sigma = 0 * sigma
     return nn.functional.pad(sigma ** 2 / (len(points) - 1), (0, points.shape[1] - len(sigma)))
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-039
+# %% ../nbs/01_collapse.ipynb #01-collapse-038
 def effective_rank(z: Tensor, # (…,D) latents, at least 2
                   ) -> float: # between 0 (one point) and D (the same spread in every direction)
     "Dimensions in use: exp(entropy of the normalised singular values) of the centred cloud (RankMe)."
@@ -147,7 +147,7 @@ def _rank(variances):
     sigma = variances.sqrt()
     return torch.special.entr(sigma / sigma.sum()).sum().exp().item() if sigma.any() else 0.
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-043
+# %% ../nbs/01_collapse.ipynb #01-collapse-042
 def unexplained(z_hat: Tensor, # (…,D) predictions
                 z: Tensor,     # (…,D) what came
                ) -> Tensor:    # () 0 is perfect, 1 no better than the mean; NaN or infinite without variance
@@ -157,7 +157,7 @@ def unexplained(z_hat: Tensor, # (…,D) predictions
     z_hat, z = _points(z_hat).float(), _points(z).float()
     return (z_hat - z).square().sum() / (z - z.mean(0)).square().sum()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-066
+# %% ../nbs/01_collapse.ipynb #01-collapse-062
 def lit_batch(B: int,                      # examples
               generator: torch.Generator,  # source of randomness
              ) -> tuple[Tensor, Tensor]:   # as `ring_batch`
@@ -165,17 +165,18 @@ def lit_batch(B: int,                      # examples
     frames, action = ring_batch(B, generator)
     return frames * (0.2 + 0.8 * torch.rand(B, 1, 1, 1, generator=generator)), action
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-069
+# %% ../nbs/01_collapse.ipynb #01-collapse-065
 def linear_r2(z: Tensor, # (N,D) latents
               y: Tensor, # (N,S) what they may know
              ) -> float: # 1: all of it; 0 or less: nothing
     "R² of the best affine map from z to y, fitted on the first half and counted on the second."
     if len(z) != len(y) or len(z) < 2 * z.shape[-1] + 4:
-        raise ValueError(f"z is {tuple(z.shape)}, y is {tuple(y.shape)}; expected (N,D), (N,S) with N of 2 D + 4 or more")
+        raise ValueError(f"z is {tuple(z.shape)}, y is {tuple(y.shape)}; "
+                         f"expected (N,D), (N,S) with N of 2 D + 4 or more")
     z, y, half = torch.cat([z, torch.ones(len(z), 1)], 1).double(), y.double(), len(z) // 2
     return 1 - unexplained(z[half:] @ torch.linalg.lstsq(z[:half], y[:half]).solution, y[half:]).item()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-072
+# %% ../nbs/01_collapse.ipynb #01-collapse-068
 @torch.no_grad()
 def assess(model: ToyJEPA,
            batch=ring_batch, # the world: (B, generator) → frames, actions
@@ -184,24 +185,25 @@ def assess(model: ToyJEPA,
     frames, action = batch(2000, torch.Generator().manual_seed(1_000_000))
     z = model.encode(frames)                                   # (2000,2,D)
     light = frames[:, 0].flatten(1).amax(1, keepdim=True)
-    changes, squares = light.std() > 0.1, torch.cat([z[:, 0], (z[:, 0, :, None] * z[:, 0, None]).flatten(1)], 1)
+    products = (z[:, 0, :, None] * z[:, 0, None]).flatten(1)   # (2000,D²)
+    curved, changes = torch.cat([z[:, 0], products], 1), light.std() > 0.1
     return {"latent_std": latent_std(z).item(), "effective_rank": effective_rank(z),
             "r2_place": linear_r2(z[:, 0], dot_place(frames[:, 0])),
             "r2_light": linear_r2(z[:, 0], light) if changes else None,
-            "r2_light_curved": linear_r2(squares, light) if changes else None,
+            "r2_light_curved": linear_r2(curved, light) if changes else None,
             "unexplained": unexplained(model.predict(z[:, 0], action), z[:, 1]).item()}
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-078
+# %% ../nbs/01_collapse.ipynb #01-collapse-073
 class CollapseWarning(UserWarning):
     "The latents of a training are collapsing."
 
 
 class CollapseMonitor:
     "Measure latents now and then, and warn at the step where they are seen to collapse."
-    def __init__(self, shrunk: float = 0.2,   # complete: std at most this part of the largest seen, or of 1 if less
-                 few: float = 4.,             # dimensional: effective rank below this, and …
-                 share: float = 2 / 3,        # … more than this part of the variance along one direction
-                 patience: int = 2,           # measurements in a row that it takes to change the verdict
+    def __init__(self, shrunk: float = 0.2,  # complete: std at most this part of min(largest seen, 1)
+                 few: float = 4.,            # dimensional: effective rank below this, and …
+                 share: float = 2 / 3,       # … more than this part of the variance along one direction
+                 patience: int = 2,          # measurements in a row that it takes to change the verdict
                 ):
         for name, value, low, high in (("shrunk", shrunk, 0, 1), ("few", few, 1, math.inf),
                                        ("share", share, 0, 1), ("patience", patience, 1, math.inf)):
@@ -222,13 +224,14 @@ class CollapseMonitor:
         changed = kind != self.collapse and self.seen == [kind] * self.patience
         if changed: self.collapse = kind
         if changed and kind:
-            warnings.warn(f"step {step}: {kind} collapse of the latents: std {std:.3g} (largest so far {self.largest:.3g}), effective "
-                          f"rank {rank:.3g} of {z.shape[-1]}, {top:.0%} of the variance along one direction", CollapseWarning, 2)
+            warnings.warn(f"step {step}: {kind} collapse of the latents: std {std:.3g} (largest so far "
+                          f"{self.largest:.3g}), effective rank {rank:.3g} of {z.shape[-1]}, {top:.0%} of the "
+                          f"variance along one direction", CollapseWarning, stacklevel=2)
         self.history.append({"step": step, "latent_std": std, "effective_rank": rank, "top_share": top,
                              "collapse": self.collapse})
         return self.history[-1]
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-087
+# %% ../nbs/01_collapse.ipynb #01-collapse-081
 class Remedy:
     "Prediction alone, knobs none. A remedy overrides what it changes."
     def __init__(self, **knobs: float): # hyper-parameters of the loss
@@ -248,12 +251,12 @@ class Remedy:
     def after(self, model: ToyJEPA):
         "Called when a step has been made."
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-091
+# %% ../nbs/01_collapse.ipynb #01-collapse-084
 class StopGradient(Remedy):
     "The target is a constant."
     def loss(self, model, frames, z, z_hat): return (z_hat - z[1].detach()).square().mean()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-096
+# %% ../nbs/01_collapse.ipynb #01-collapse-089
 class Teacher(Remedy):
     "Targets by a copy of the encoder that moves a part `rate` of the way to it after each step."
     def start(self, model):
@@ -263,9 +266,10 @@ class Teacher(Remedy):
 
     @torch.no_grad()
     def after(self, model):
-        for slow, fast in zip(self.copy.parameters(), model.parameters()): slow.lerp_(fast, self.knobs["rate"])
+        for slow, fast in zip(self.copy.parameters(), model.parameters()):
+            slow.lerp_(fast, self.knobs["rate"])
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-099
+# %% ../nbs/01_collapse.ipynb #01-collapse-092
 class Frozen(Remedy):
     "The encoder stays as it is."
     def start(self, model): model.encoder.requires_grad_(False)
@@ -276,7 +280,7 @@ class Pinned(Remedy):
     def start(self, model):
         model.norm = nn.BatchNorm1d(model.encoder[-1].out_features, affine=False, track_running_stats=False)
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-103
+# %% ../nbs/01_collapse.ipynb #01-collapse-096
 def variance_term(z: Tensor, # (…,B,D)
                  ) -> Tensor: # () mean over leading axes and dimensions
     "VICReg's hinge: by how much standard deviations fall short of 1."
@@ -298,7 +302,7 @@ class VICReg(Remedy):
         more = self.knobs["mu"] * variance_term(z) + self.knobs["nu"] * covariance_term(z)
         return super().loss(model, frames, z, z_hat) + more
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-106
+# %% ../nbs/01_collapse.ipynb #01-collapse-099
 def info_nce(z_hat: Tensor,    # (B,D) guesses
              z: Tensor,        # (B,D) what came
              tau: float = 1.,  # temperature
@@ -311,7 +315,7 @@ class InfoNCE(Remedy):
     "Contrast with the rest of the batch at temperature `tau`, in place of the prediction loss."
     def loss(self, model, frames, z, z_hat): return info_nce(z_hat, z[1], self.knobs["tau"])
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-109
+# %% ../nbs/01_collapse.ipynb #01-collapse-102
 class Decoder(Remedy):
     "A network that draws the frames from the latents; squared error of its pixels, weight `weight`."
     def start(self, model):
@@ -323,10 +327,10 @@ class Decoder(Remedy):
         error = self.decoder(z.transpose(0, 1)) - 5 * frames.flatten(-2)
         return super().loss(model, frames, z, z_hat) + self.knobs["weight"] * error.square().mean()
 
-# %% ../nbs/01_collapse.ipynb #01-collapse-114
-REMEDIES = {"nothing": Remedy(), "pinned variances": Pinned(), "frozen encoder": Frozen(), "stop-gradient": StopGradient(),
-            "EMA teacher": Teacher(rate=0.01), "InfoNCE": InfoNCE(tau=0.3), "decoder": Decoder(weight=3.),
-            "VICReg": VICReg(mu=1., nu=0.03)}
+# %% ../nbs/01_collapse.ipynb #01-collapse-107
+REMEDIES = {"nothing": Remedy(), "pinned variances": Pinned(), "frozen encoder": Frozen(),
+            "stop-gradient": StopGradient(), "EMA teacher": Teacher(rate=0.01), "InfoNCE": InfoNCE(tau=0.3),
+            "decoder": Decoder(weight=3.), "VICReg": VICReg(mu=1., nu=0.03)}
 
 
 def compare(remedies: dict = REMEDIES,
@@ -343,7 +347,8 @@ def compare(remedies: dict = REMEDIES,
             model, monitor, began = ToyJEPA(), CollapseMonitor(), time.process_time()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CollapseWarning)
-                fit_toy(model, steps=steps, batch=batch, every=25, seed=seed, remedy=remedy, monitor=monitor, **options)
+                fit_toy(model, steps=steps, batch=batch, every=25, seed=seed, remedy=remedy, monitor=monitor,
+                        **options)
             rows.append({"remedy": name, "knobs": remedy.knobs, "seed": seed, "steps": steps,
                          "seconds": round(time.process_time() - began, 2), "collapse": monitor.collapse}
                         | assess(model, batch))

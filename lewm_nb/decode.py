@@ -281,7 +281,7 @@ def fit_decoder(decoder: Decoder,
     decoder.set_scale(pictures)
     return fit_pixels(decoder, z, pictures, steps, seed=seed, **options)
 
-# %% ../nbs/33_decode.ipynb #33-decode-069
+# %% ../nbs/33_decode.ipynb #33-decode-068
 @torch.no_grad()
 def dream(model,        # a LeWM, in evaluation mode
           walk: Walks,
@@ -294,7 +294,7 @@ def dream(model,        # a LeWM, in evaluation mode
     blocks = torch.from_numpy(walk.actions.astype(np.float32)).reshape(n, 1, steps // skip, -1)
     return model.rollout(model.encode(first[:, None]), blocks)[:, 0].cpu()
 
-# %% ../nbs/33_decode.ipynb #33-decode-075
+# %% ../nbs/33_decode.ipynb #33-decode-074
 def dot_reader(decoder: Decoder):  # function: latents (…,D) → places (…,2) in the room, NaN where no dot is drawn
     "Read places from latents by drawing them and looking for the dot."
     def read(z):
@@ -302,7 +302,7 @@ def dot_reader(decoder: Decoder):  # function: latents (…,D) → places (…,2
         return in_room(np.concatenate(parts), decoder.image_size).reshape(*z.shape[:-1], 2)
     return read
 
-# %% ../nbs/33_decode.ipynb #33-decode-078
+# %% ../nbs/33_decode.ipynb #33-decode-077
 def _no_walls(room, pos, actions): return pos + room.speed * np.clip(actions, -1, 1)
 
 
@@ -318,7 +318,7 @@ def open_loop(model,
     return ({name: apart(reader(imagined), truth) for name, reader in readers.items()} |
             {"copy": apart(walk.pos[:, :1], truth), "adding up": apart(added, truth)})
 
-# %% ../nbs/33_decode.ipynb #33-decode-088
+# %% ../nbs/33_decode.ipynb #33-decode-087
 def obedience(model,
               reader,          # latents (N,T,D) → places (N,T,2)
               walk: Walks,
@@ -332,7 +332,7 @@ def obedience(model,
         found[name] = {"own": apart(seen, own.pos[:, skip::skip]), "walk": apart(seen, walk.pos[:, skip::skip])}
     return found
 
-# %% ../nbs/33_decode.ipynb #33-decode-094
+# %% ../nbs/33_decode.ipynb #33-decode-093
 def held(room: Room,
          start: np.ndarray, # (N,2)
          way: np.ndarray,   # (N,2) or (2,), the action of every step
@@ -344,7 +344,7 @@ def held(room: Room,
     actions = np.broadcast_to(np.asarray(way, float), start.shape)[:, None].repeat(steps, 1)
     return Walks(follow(room, start, actions), actions)
 
-# %% ../nbs/33_decode.ipynb #33-decode-098
+# %% ../nbs/33_decode.ipynb #33-decode-097
 def beyond(room: Room,
            places: np.ndarray, # (N,T,2)
            start: np.ndarray,  # (N,2)
@@ -369,7 +369,7 @@ def facing_wall(room: Room,
     at[:, room.axis], at[:, 1 - room.axis] = along[:n], rng.uniform(max(low, a - gap), a, n)
     return at
 
-# %% ../nbs/33_decode.ipynb #33-decode-103
+# %% ../nbs/33_decode.ipynb #33-decode-104
 def bands(errors: np.ndarray, # (N,T), NaN where nothing was found
          ) -> dict:           # mean, low, high: (T,) mean and middle half, None where all is NaN; lost: (T,) share of NaN
     "Summary over walks at each time."
@@ -381,7 +381,7 @@ def bands(errors: np.ndarray, # (N,T), NaN where nothing was found
             made[name].append(None if math.isnan(x) else round(float(x), 4))
     return made
 
-# %% ../nbs/33_decode.ipynb #33-decode-105
+# %% ../nbs/33_decode.ipynb #33-decode-106
 DECODERS = {"convolution": ConvDecoder, "query": QueryDecoder, "query, 8 tokens": partial(QueryDecoder, tokens=8)}
 
 
@@ -398,7 +398,17 @@ def _trained_decoders(model, train, valid, steps, pairs, seed): # name → decod
         written[name] = {"parameters": sum(p.numel() for p in decoder.parameters()), "log": log}
     return decoders, written
 
+# %% ../nbs/33_decode.ipynb #33-decode-107
+def _push(model, read, room, number, seed): # ten blocks straight at the wall
+    skip, at = model.config.frameskip, facing_wall(room, number, seed)
+    walk = held(room, at, np.eye(2)[1 - room.axis], 10 * skip)
+    seen, truth = read(dream(model, walk, room)), walk.pos[:, skip::skip]
+    added = follow(room, at, walk.actions, _no_walls)[:, skip::skip]
+    along = abs(seen - truth)[..., room.axis] * 64 / 224
+    return {"dream": beyond(room, seen, at).tolist(), "adding up": beyond(room, added, at).tolist(),
+            "off": bands(apart(seen, truth)), "along": bands(along)}
 
+# %% ../nbs/33_decode.ipynb #33-decode-108
 def examine_dreams(model, train: Trajectories, valid: Trajectories,
                    steps: int = 800,  # of training a decoder
                    pairs: int = 4000, # frames to train on; a quarter as many held-out ones to judge by
@@ -416,16 +426,13 @@ def examine_dreams(model, train: Trajectories, valid: Trajectories,
     places = walk.pos[:, ::5 * skip].reshape(-1, 2)
     seen = latents(model, torch.from_numpy(draw(room, places, model.config.image_size)).movedim(-1, -3))
     obeyed = obedience(model, read, walk, room)
-    at = facing_wall(room, number, seed)
-    push = held(room, at, np.eye(2)[1 - room.axis], 10 * skip)
-    added = follow(room, at, push.actions, _no_walls)[:, skip::skip]
     return {"decoders": written,
             "real": {name: bands(apart(reader(seen), places)[:, None])["mean"][0] for name, reader in readers.items()},
             "open_loop": {name: bands(e) for name, e in open_loop(model, readers, walk, room).items()},
             "obedience": {kind: {what: bands(e) for what, e in found.items()} for kind, found in obeyed.items()},
-            "push": {"dream": beyond(room, read(dream(model, push, room)), at).tolist(), "adding up": beyond(room, added, at).tolist()}}
+            "push": _push(model, read, room, number, seed)}
 
-# %% ../nbs/33_decode.ipynb #33-decode-108
+# %% ../nbs/33_decode.ipynb #33-decode-111
 def compare_decoders(path: Path = Path("data/results/decode.json"),
                      seeds: tuple = (0, 1, 2),
                      cache: Path = Path("data/cache"),        # of `trained`

@@ -81,6 +81,15 @@ class _EppsPulley(torch.autograd.Function):
         return first[0] * now[0] - after[0] + first[1] * now[1], None, None, None, None
 
 # %% ../nbs/02_sigreg.ipynb #02-sigreg-054
+def _agreed(z):
+    "True if all processes have as many clouds and dimensions; `ValueError` with what each has if not."
+    ours = torch.tensor([z.shape[:-2].numel(), z.shape[-1]], device=z.device)
+    dist.all_gather(all_shapes := [torch.zeros_like(ours) for _ in range(dist.get_world_size())], ours)
+    shapes = [tuple(x.tolist()) for x in all_shapes]
+    if len(set(shapes)) > 1: raise ValueError(f"the processes have (clouds, D) of {shapes}; expected the same in all")
+    return True
+
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-055
 class SIGReg(nn.Module):
     "Sketched Isotropic Gaussian Regularization: Epps-Pulley over random directions (LeWM, appendix A)."
     def __init__(self, knots: int = 17,              # of the quadrature over [0, 3]
@@ -102,7 +111,7 @@ class SIGReg(nn.Module):
             raise ValueError(f"z has dtype {z.dtype}; expected a floating-point tensor")
         if z.ndim < 2 or z.shape[-2] < (1 if shared else 2) or z.numel() == 0:
             raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,B,D) with B of 2 or more, D > 0")
-        if shared and not self.agreed: self._agree(z)
+        if shared and not self.agreed: self.agreed = _agreed(z)
         with torch.autocast(z.device.type, enabled=False):
             u = torch.randn(z.shape[-1], self.num_projections, device=z.device)
             if shared: dist.broadcast(u, 0)
@@ -110,13 +119,6 @@ class SIGReg(nn.Module):
             value = _EppsPulley.apply(z.float() @ u, self.dt, self.target, self.weights, shared).mean()
         if not value.isfinite(): raise ValueError("z holds NaN or infinity; expected finite latents")
         return value
-
-    def _agree(self, z):
-        ours = torch.tensor([z.shape[:-2].numel(), z.shape[-1]], device=z.device)
-        dist.all_gather(theirs := [torch.zeros_like(ours) for _ in range(dist.get_world_size())], ours)
-        theirs = [tuple(x.tolist()) for x in theirs]
-        if len(set(theirs)) > 1: raise ValueError(f"the processes have (clouds, D) of {theirs}; expected the same in all")
-        self.agreed = True
 
     def floor(self, B: int = 128, # points in a cloud; the value is the same for all
              ) -> float:
@@ -128,7 +130,7 @@ class SIGReg(nn.Module):
         "Value when all `B` points sit at the origin."
         return (B * self.weights * (1 - self.target) ** 2).sum().item()
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-110
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-111
 def _toy_lambda(lam: float, start: float, seed: int, steps: int) -> dict: # one run, measured at its end
     torch.manual_seed(seed)
     model, first = ToyJEPA(D=8), max(start, lam)
@@ -138,7 +140,7 @@ def _toy_lambda(lam: float, start: float, seed: int, steps: int) -> dict: # one 
     with torch.no_grad(): z = model.encode(frames).view(16, 128, 8)
     return {"lam": lam, "start": start, "seed": seed, "sigreg": SIGReg()(z).item()} | assess(model)
 
-def compare_toy_lambda(path: Path,                # of the JSON file
+def compare_toy_lambda(path: Path = Path("data/results/toy_lambda.json"),
                        lams=tuple(10 ** (k / 3 - 4) for k in range(13)),
                        starts=(0., 0.1),          # λ begins here if that is larger, and falls in the first half
                        seeds=(0, 1, 2), steps: int = 600,
@@ -147,10 +149,9 @@ def compare_toy_lambda(path: Path,                # of the JSON file
     begin = time.perf_counter()
     runs = [_toy_lambda(*setting, steps) for setting in product(lams, starts, seeds)]
     config = {"lams": lams, "starts": starts, "seeds": seeds, "steps": steps, "B": 128, "D": 8, "num_projections": 64}
-    call = "from lewm_nb.sigreg import compare_toy_lambda as f; f('data/results/toy_lambda.json')"
-    save_result(path, f'python -c "{call}"', {"config": config, "seconds": time.perf_counter() - begin, "runs": runs})
+    save_result(path, "make results", {"config": config, "seconds": time.perf_counter() - begin, "runs": runs})
 
-# %% ../nbs/02_sigreg.ipynb #02-sigreg-118
+# %% ../nbs/02_sigreg.ipynb #02-sigreg-119
 class Gaussian(Remedy):
     "SIGReg, weight `lam`, as a remedy beside those of `collapse`."
     def __init__(self, lam: float):
@@ -166,7 +167,7 @@ def compare_remedies(path: str = "data/results/remedies.json",
                      steps: int = 1500,
                      tuning_seeds: tuple = (10, 11),     # of the runs with varied knobs
                      tuning_steps: int = 1000,
-                     factors: tuple = (0.1, 0.3, 1, 3, 10),
+                     factors: tuple = (0.1, 0.3, 0.5, 1, 3, 10),
                      remedies: dict = REMEDIES,
                     ):
     "Run every remedy and SIGReg in both worlds, vary their knobs, and write the rows (some ten minutes)."
@@ -179,6 +180,5 @@ def compare_remedies(path: str = "data/results/remedies.json",
                 other = {name: type(remedy)(**remedy.knobs | {knob: factor * value})}
                 varied += [{"world": world, "knob": knob, "factor": factor} | row
                            for row in compare(other, tuning_seeds, batch, tuning_steps)]
-    save_result(path, "python -c 'from lewm_nb.sigreg import compare_remedies; compare_remedies()'",
-                {"seeds": seeds, "steps": steps, "tuning_seeds": tuning_seeds, "tuning_steps": tuning_steps,
+    save_result(path, "make results", {"seeds": seeds, "steps": steps, "tuning_seeds": tuning_seeds, "tuning_steps": tuning_steps,
                  "rows": rows, "varied": varied, "seconds": round(time.time() - began)})
