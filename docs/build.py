@@ -1,6 +1,7 @@
 """Build the site from the notebooks and their saved outputs: python docs/build.py → docs/_site/index.html
 
 Each notebook becomes a page, each module of the library a page of its own, and back-ticked names in the text link to them."""
+import ast
 import html
 import importlib
 import inspect
@@ -85,9 +86,17 @@ def source(f):
     return f"<details><summary>Source</summary>\n\n```python\n{text.rstrip()}\n```\n\n</details>\n"
 
 
+def assignment(module, name):
+    "The line of a module that gives a constant its value."
+    text = Path(importlib.import_module(f"lewm_nb.{module}").__file__).read_text()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and name in [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]:
+            return ast.get_source_segment(text, node)
+
+
 def entry(module, name, value):
     lines = [f"({label(module, name)})=\n## `{name}`\n"]
-    if not callable(value): return "\n".join(lines + [f"```python\n{name} = {value!r}\n```\n"])
+    if not callable(value): return "\n".join(lines + [f"```python\n{assignment(module, name)}\n```\n"])
     lines += [f"```python\n{'class ' if inspect.isclass(value) else ''}{signature(name, value)}\n```\n", about(value)]
     if inspect.isclass(value):
         for key, member in vars(value).items():

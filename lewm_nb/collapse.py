@@ -234,7 +234,11 @@ class CollapseMonitor:
 # %% ../nbs/01_collapse.ipynb #01-collapse-081
 class Remedy:
     "Prediction alone, knobs none. A remedy overrides what it changes."
-    def __init__(self, **knobs: float): # hyper-parameters of the loss
+    needs = ()                          # names of its knobs
+
+    def __init__(self, **knobs: float): # hyper-parameters of the loss, 0 or more
+        missing = [k for k in self.needs if not knobs.get(k, -1) >= 0]
+        if missing: raise ValueError(f"knobs are {knobs}; {type(self).__name__} expects {missing} of 0 or more")
         self.knobs = knobs
 
     def start(self, model: ToyJEPA):
@@ -259,6 +263,8 @@ class StopGradient(Remedy):
 # %% ../nbs/01_collapse.ipynb #01-collapse-089
 class Teacher(Remedy):
     "Targets by a copy of the encoder that moves a part `rate` of the way to it after each step."
+    needs = ("rate",)
+
     def start(self, model):
         self.copy = deepcopy(model).requires_grad_(False)
 
@@ -281,15 +287,17 @@ class Pinned(Remedy):
         model.norm = nn.BatchNorm1d(model.encoder[-1].out_features, affine=False, track_running_stats=False)
 
 # %% ../nbs/01_collapse.ipynb #01-collapse-096
-def variance_term(z: Tensor, # (…,B,D)
+def variance_term(z: Tensor, # (…,B,D), B of 2 or more
                  ) -> Tensor: # () mean over leading axes and dimensions
     "VICReg's hinge: by how much standard deviations fall short of 1."
+    if z.shape[-2] < 2: raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,B,D) with B of 2 or more")
     return (1 - (z.var(-2) + 1e-4).sqrt()).relu().mean()
 
 
-def covariance_term(z: Tensor, # (…,B,D)
+def covariance_term(z: Tensor, # (…,B,D), B of 2 or more
                    ) -> Tensor: # () mean over leading axes
     "VICReg's sum of squared covariances between different dimensions, per dimension."
+    if z.shape[-2] < 2: raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,B,D) with B of 2 or more")
     z = z - z.mean(-2, keepdim=True)
     C = z.mT @ z / (z.shape[-2] - 1)
     off = C - torch.diag_embed(C.diagonal(dim1=-2, dim2=-1))
@@ -298,6 +306,8 @@ def covariance_term(z: Tensor, # (…,B,D)
 
 class VICReg(Remedy):
     "Variance hinge, weight `mu`, and covariances, weight `nu`."
+    needs = ("mu", "nu")
+
     def loss(self, model, frames, z, z_hat):
         more = self.knobs["mu"] * variance_term(z) + self.knobs["nu"] * covariance_term(z)
         return super().loss(model, frames, z, z_hat) + more
@@ -308,16 +318,23 @@ def info_nce(z_hat: Tensor,    # (B,D) guesses
              tau: float = 1.,  # temperature
             ) -> Tensor:       # ()
     "Cross-entropy of picking one's own target among those of the batch, by squared distance."
+    if z_hat.shape != z.shape or not tau > 0:
+        raise ValueError(f"z_hat is {tuple(z_hat.shape)}, z is {tuple(z.shape)}, tau is {tau}; "
+                         "expected two of the same shape and a tau above 0")
     return nn.functional.cross_entropy(-torch.cdist(z_hat, z).square() / tau, torch.arange(len(z)))
 
 
 class InfoNCE(Remedy):
     "Contrast with the rest of the batch at temperature `tau`, in place of the prediction loss."
+    needs = ("tau",)
+
     def loss(self, model, frames, z, z_hat): return info_nce(z_hat, z[1], self.knobs["tau"])
 
 # %% ../nbs/01_collapse.ipynb #01-collapse-102
 class Decoder(Remedy):
     "A network that draws the frames from the latents; squared error of its pixels, weight `weight`."
+    needs = ("weight",)
+
     def start(self, model):
         self.decoder = nn.Sequential(nn.Linear(model.encoder[-1].out_features, 64), nn.ReLU(),
                                      nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 256))

@@ -110,7 +110,7 @@ def unpatchify(patches: Tensor, # (N,L,C·P·P), L = side² patches row by row, 
 
 # %% ../nbs/33_decode.ipynb #33-decode-029
 class Decoder(nn.Module):
-    "Latents to pictures; subclasses have `paint`, (N,D) → (N,3,S,S) in units of the spread around the mean picture."
+    "Latents to pictures: a subclass's `paint`, (N,D) → (N,3,S,S), is in units of the spread around the mean."
     def __init__(self, latent_dim: int, # D
                  image_size: int):      # S, pixels along each side
         for name, value in ("latent_dim", latent_dim), ("image_size", image_size):
@@ -138,10 +138,12 @@ class Decoder(nn.Module):
 # %% ../nbs/33_decode.ipynb #33-decode-030
 def _check_pictures(frames, size):
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (3, size, size):
-        raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}; expected torch.uint8 (N,3,{size},{size})")
+        raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}; "
+                         f"expected torch.uint8 (N,3,{size},{size})")
 
 def _check_latents(z, D):
-    if z.shape[-1:] != (D,): raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,{D}), the decoder's latents")
+    if z.shape[-1:] != (D,):
+        raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,{D}), the decoder's latents")
 
 # %% ../nbs/33_decode.ipynb #33-decode-034
 @torch.no_grad()
@@ -173,8 +175,8 @@ class QueryDecoder(Decoder):
         self.side, self.tokens = image_size // patch_size, tokens
         self.queries = nn.Parameter(torch.randn(self.side ** 2, width))
         self.to_tokens = nn.Linear(latent_dim, tokens * width)
-        self.layers = nn.ModuleList(nn.ModuleList([CrossAttention(width, heads, head_dim), FeedForward(width, hidden)])
-                                    for _ in range(depth))
+        pair = lambda: nn.ModuleList([CrossAttention(width, heads, head_dim), FeedForward(width, hidden)])
+        self.layers = nn.ModuleList(pair() for _ in range(depth))
         self.to_pixels = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * patch_size ** 2))
 
     def paint(self, z: Tensor, # (N,D)
@@ -196,7 +198,8 @@ class ConvDecoder(Decoder):
         super().__init__(latent_dim, image_size)
         factor = 2 ** len(channels)
         if not channels or image_size % factor:
-            raise ValueError(f"image_size {image_size} is not a multiple of {factor}: {len(channels)} doublings; expected 1 or more that fit")
+            raise ValueError(f"image_size {image_size} is not a multiple of {factor}: {len(channels)} doublings; "
+                             "expected 1 or more that fit")
         side = image_size // factor
         layers = [nn.Linear(latent_dim, hidden), nn.GELU(), nn.Linear(hidden, channels[0] * side ** 2),
                   nn.Unflatten(1, (channels[0], side, side))]
@@ -245,7 +248,8 @@ def fit_pixels(decoder: Decoder, z: Tensor, # (N,D)
         batch = torch.randint(len(z), (batch_size,), generator=order)
         target = frames[batch].to(decoder.mean) / 255
         loss = ((decoder(z[batch].to(decoder.mean)) - target) / decoder.spread).square().mean()
-        if not loss.isfinite(): raise FloatingPointError(f"loss is {loss.item()} at step {step}; expected a finite number")
+        if not loss.isfinite():
+            raise FloatingPointError(f"loss is {loss.item()} at step {step}; expected a finite number")
         if step % every == 0 or step == steps:
             spent += time.process_time() - began
             rows.append({"step": step, "loss": loss.item(), "cpu_seconds": round(spent, 3)})
@@ -262,7 +266,8 @@ def _check_pairs(decoder, z, frames, batch_size):
     _check_latents(z, decoder.latent_dim)
     _check_pictures(frames, decoder.image_size)
     if z.ndim != 2 or len(z) != len(frames):
-        raise ValueError(f"z has shape {tuple(z.shape)}; expected ({len(frames)},{decoder.latent_dim}), one latent a frame")
+        raise ValueError(f"z has shape {tuple(z.shape)}; "
+                         f"expected ({len(frames)},{decoder.latent_dim}), one latent a frame")
     if not z.isfinite().all(): raise ValueError("z holds NaN or infinity; expected finite latents")
     if len(z) < batch_size: raise ValueError(f"z has {len(z)} latents; expected at least batch_size, {batch_size}")
 
@@ -289,13 +294,15 @@ def dream(model,        # a LeWM, in evaluation mode
          ) -> Tensor:   # (N,T,D), T blocks
     "Latents imagined after each block of a walk's actions; only its first frame is seen."
     (n, steps), skip = walk.actions.shape[:2], model.config.frameskip
-    if steps < skip or steps % skip: raise ValueError(f"walk has {steps} steps; expected a multiple of {skip}, a block")
+    if getattr(model, "training", False): raise ValueError("model is in training mode; expected model.eval()")
+    if steps < skip or steps % skip:
+        raise ValueError(f"walk has {steps} steps; expected a multiple of {skip}, a block")
     first = torch.from_numpy(draw(room, walk.pos[:, 0], model.config.image_size)).movedim(-1, -3)
     blocks = torch.from_numpy(walk.actions.astype(np.float32)).reshape(n, 1, steps // skip, -1)
     return model.rollout(model.encode(first[:, None]), blocks)[:, 0].cpu()
 
 # %% ../nbs/33_decode.ipynb #33-decode-074
-def dot_reader(decoder: Decoder):  # function: latents (…,D) → places (…,2) in the room, NaN where no dot is drawn
+def dot_reader(decoder: Decoder): # function (…,D) → (…,2) places in the room, NaN where no dot is drawn
     "Read places from latents by drawing them and looking for the dot."
     def read(z):
         parts = [dot_position(decode(decoder, part)) for part in z.reshape(-1, decoder.latent_dim).split(512)]
@@ -310,7 +317,7 @@ def open_loop(model,
               readers: dict,        # name → function from latents (N,T,D) to places (N,T,2) in the room
               walk: Walks,
               room: Room = Room(),
-             ) -> dict:             # name → (N,T) distances from the truth in pixels of 64, NaN where a reader finds nothing
+             ) -> dict:             # name → (N,T) px of 64 from the truth, NaN where a reader finds nothing
     "How far dreams are from what happens after each block, by every reader, and two yardsticks without a model."
     imagined, skip = dream(model, walk, room), model.config.frameskip
     truth = walk.pos[:, skip::skip]
@@ -323,13 +330,13 @@ def obedience(model,
               reader,          # latents (N,T,D) → places (N,T,2)
               walk: Walks,
               room: Room = Room(),
-             ) -> dict:        # actions → {"own", "walk"}: (N,T) px of 64 from where these actions lead, and from the true walk
-    "Dreams under true, reversed and another walk's actions, against the simulator under the same and against the true walk."
+             ) -> dict:        # actions → own and walk: (N,T) px of 64 from where they lead, and from the true walk
+    "Dreams under true, reversed and another walk's actions, against where these lead and the true walk."
     skip, found = model.config.frameskip, {}
     for name, a in ("true", walk.actions), ("reversed", -walk.actions), ("another's", np.roll(walk.actions, 1, 0)):
         own = Walks(follow(room, walk.pos[:, 0], a), a)
         seen = reader(dream(model, own, room))
-        found[name] = {"own": apart(seen, own.pos[:, skip::skip]), "walk": apart(seen, walk.pos[:, skip::skip])}
+        found[name] = {what: apart(seen, w.pos[:, skip::skip]) for what, w in (("own", own), ("walk", walk))}
     return found
 
 # %% ../nbs/33_decode.ipynb #33-decode-093
@@ -349,7 +356,7 @@ def beyond(room: Room,
            places: np.ndarray, # (N,T,2)
            start: np.ndarray,  # (N,2)
           ) -> np.ndarray:     # (T,) between 0 and 1
-    "Share of places on the other side of the wall's middle than their start; a dot that is not found is not beyond."
+    "Share of places across the wall's middle from their start; a dot that is not found is not across."
     side = lambda x: x[..., 1 - room.axis] - room.wall
     return (side(np.asarray(places)) * side(np.asarray(start))[:, None] < 0).mean(0)
 
@@ -371,7 +378,7 @@ def facing_wall(room: Room,
 
 # %% ../nbs/33_decode.ipynb #33-decode-104
 def bands(errors: np.ndarray, # (N,T), NaN where nothing was found
-         ) -> dict:           # mean, low, high: (T,) mean and middle half, None where all is NaN; lost: (T,) share of NaN
+         ) -> dict:           # mean, low, high: mean and middle half, None where all is NaN; lost: share of NaN
     "Summary over walks at each time."
     made = {"mean": [], "low": [], "high": [], "lost": []}
     for column in np.asarray(errors, float).T:
@@ -427,7 +434,7 @@ def examine_dreams(model, train: Trajectories, valid: Trajectories,
     seen = latents(model, torch.from_numpy(draw(room, places, model.config.image_size)).movedim(-1, -3))
     obeyed = obedience(model, read, walk, room)
     return {"decoders": written,
-            "real": {name: bands(apart(reader(seen), places)[:, None])["mean"][0] for name, reader in readers.items()},
+            "real": {name: bands(apart(read(seen), places)[:, None])["mean"][0] for name, read in readers.items()},
             "open_loop": {name: bands(e) for name, e in open_loop(model, readers, walk, room).items()},
             "obedience": {kind: {what: bands(e) for what, e in found.items()} for kind, found in obeyed.items()},
             "push": _push(model, read, room, number, seed)}
@@ -446,6 +453,7 @@ def compare_decoders(path: Path = Path("data/results/decode.json"),
     for seed in seeds:
         model, _, train, valid = trained(replace(config, seed=seed), cache, episodes, progress=progress)
         began = time.time()
-        runs.append({"seed": seed, **examine_dreams(model.eval(), train, valid, seed=seed, **options), "seconds": round(time.time() - began, 1)})
+        found = examine_dreams(model.eval(), train, valid, seed=seed, **options)
+        runs.append({"seed": seed, **found, "seconds": round(time.time() - began, 1)})
     chosen = {"steps": 800, "pairs": 4000, "number": 128, "blocks": 50} | options
     save_result(path, "make results", {"options": chosen, "config": asdict(config), "runs": runs})

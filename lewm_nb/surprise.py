@@ -581,7 +581,7 @@ def report(model: LeWM,
         "alarms": {kind: [float((s > limit).mean()) for s in both] for kind, both in error.items()}}
 
 # %% ../nbs/31_surprise.ipynb #31-surprise-113
-TRAININGS = *((data, 0.01) for data in DATA), ("flickering", 0.03)
+TRAININGS = ("plain", 0.01), ("wandering", 0.01), ("coloured", 0.01), ("flickering", 0.01), ("flickering", 0.03)
 
 
 def compare_surprise(path: Path = Path("data/results/surprise.json"),

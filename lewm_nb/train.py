@@ -323,6 +323,7 @@ def fit(model: LeWM,
     sigreg = (lambda z: regularizer(z.flatten(0, 1))) if config.pooled else regularizer # z (T,B,D)
     start, history = _start(model, optimizer, train, config, checkpoint)
     began, monitor = time.time() - (history[-1]["seconds"] if history else 0.), CollapseMonitor()
+    monitor.largest = max((row["latent_std"] for row in history), default=0.)
     gpu = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(gpu), _Progress(config, start, progress) as view:
         for step in range(start, config.steps):

@@ -73,7 +73,7 @@ def run_all(page, seconds):
 
 @pytest.mark.parametrize("name", ["01_collapse", "20_plan", "31_surprise"])
 def test_run_all_and_move_a_slider(lab, page, name):
-    page.goto(f"{lab}lab/tree/nbs/{name}.ipynb")
+    page.goto(f"{lab}lab/workspaces/{name}/tree/nbs/{name}.ipynb")       # a workspace of its own, without the tabs of the last test
     ready(page)
     assert page.locator(".jp-OutputArea-output div.film").count() == 0
     run_all(page, 300)
@@ -88,7 +88,7 @@ def test_run_all_and_move_a_slider(lab, page, name):
 
 
 def test_links_of_the_first_page_open_notebooks(lab, page):
-    page.goto(f"{lab}lab/tree/nbs/index.ipynb")
+    page.goto(f"{lab}lab/workspaces/index/tree/nbs/index.ipynb")
     ready(page)
     run_all(page, 120)
     link = page.locator(".jp-RenderedMarkdown a", has_text="Why does predicting").first
