@@ -416,7 +416,7 @@ def at_once(model: LeWM,
     p = pairs(kind, n, h, h, c.frameskip, seed, size=c.image_size, **options)
     return tuple(score(model, frames, p.actions)[:, -1].numpy(force=True) for frames in (p.normal, p.changed))
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-089
+# %% ../nbs/31_surprise.ipynb #31-surprise-087
 def threshold(normal: np.ndarray,          # surprises of normal streams, any shape
               false_alarms: float = 0.01,  # of normal blocks
              ) -> float:
@@ -430,13 +430,13 @@ def threshold(normal: np.ndarray,          # surprises of normal streams, any sh
                          f"expected {least} or more for {false_alarms} false alarms")
     return float(normal[k - 1])
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-092
+# %% ../nbs/31_surprise.ipynb #31-surprise-090
 class Verdict(NamedTuple):
     "What a detector says of a frame."
     surprise: float # NaN while the past is shorter than the model's history
     alarm: bool
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-093
+# %% ../nbs/31_surprise.ipynb #31-surprise-091
 class Detector:
     "Surprise on a stream, frame by frame, with an alarm above a limit."
     def __init__(self, model,        # encodes and predicts
@@ -476,7 +476,7 @@ class Detector:
         self.z.append(z)
         return Verdict(s, s > self.limit)
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-103
+# %% ../nbs/31_surprise.ipynb #31-surprise-101
 def colourful(states: np.ndarray, # (N,2) positions, those of a window one after the other
               per: int,           # frames that share a colour
               size: int = 64,
@@ -510,7 +510,7 @@ class Wanderer:
         odd = np.arange(n)[:, None] % 2 == 1
         return np.where(odd, straight, self.expert(observation, info)).astype(np.float32)
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-107
+# %% ../nbs/31_surprise.ipynb #31-surprise-105
 DATA = "plain", "coloured", "flickering", "wandering"
 
 
@@ -544,7 +544,7 @@ def trained_on(data: str,                           # one of DATA
     return fit(LeWM(LeWMConfig.tiny()), train, config, out=Path(cache) / f"{data}-{name}",
                progress=progress)[0]
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-110
+# %% ../nbs/31_surprise.ipynb #31-surprise-108
 @torch.no_grad()
 def _places(model, n=1500):
     "What a model knows of places: R² of a linear map on new ones, and how far its latents spread."
@@ -580,7 +580,7 @@ def report(model: LeWM,
         "limit": limit, "false_alarms": rate(alarms),
         "alarms": {kind: [float((s > limit).mean()) for s in both] for kind, both in error.items()}}
 
-# %% ../nbs/31_surprise.ipynb #31-surprise-113
+# %% ../nbs/31_surprise.ipynb #31-surprise-111
 TRAININGS = ("plain", 0.01), ("wandering", 0.01), ("coloured", 0.01), ("flickering", 0.01), ("flickering", 0.03)
 
 
