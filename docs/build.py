@@ -166,6 +166,13 @@ def describe_figures(cells):
             c.metadata["mystnb"] = {"image": {"alt": f"Figure, {heading}. {after}".replace("$", "")}}
 
 
+def only_imports(source):
+    "Does a cell do nothing but import and choose the style of figures?"
+    try: statements = ast.parse(source).body
+    except SyntaxError: return False                           # magic
+    return all(isinstance(s, (ast.Import, ast.ImportFrom)) or ast.unparse(s).startswith("plt.") for s in statements)
+
+
 def page(path, module, names, last):
     "A notebook as a source for Sphinx."
     nb = nbformat.read(path, 4)
@@ -179,6 +186,7 @@ def page(path, module, names, last):
             if directives & {"hide", "default_exp"}: continue
             c.source = DIRECTIVE.sub("", c.source).strip()
             c.metadata["tags"] = [tag for tag, when in (("exported", {"export", "exports"}), ("slow", {"slow"})) if directives & when]
+            if only_imports(c.source): c.metadata["tags"].append("hide-input")
             if not module: c.metadata["tags"] = ["remove-input"]                                # the home page shows what its code makes
             for o in c.outputs:
                 if o.output_type == "execute_result": o.execution_count = None

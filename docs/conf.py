@@ -6,6 +6,7 @@ root_doc = "index"
 extensions = ["myst_nb", "sphinx.ext.mathjax"]
 nb_execution_mode = "off"                       # the notebooks are committed with their outputs
 nb_render_markdown_format = "myst"
+nb_code_prompt_show = "imports"                 # the only cells that are folded
 nb_ipywidgets_js = {}                           # films move without a kernel and without a widget library
 myst_enable_extensions = ["dollarmath", "amsmath", "attrs_block"]
 myst_heading_anchors = 4
