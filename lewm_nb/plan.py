@@ -83,6 +83,8 @@ def _check_options(solver):
         raise ValueError(f"cost is {solver.cost!r}; expected one of {list(COSTS)} or a function")
     if not solver.low < solver.high:
         raise ValueError(f"low is {solver.low} and high is {solver.high}; expected low < high")
+    if solver.precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision is {solver.precision!r}; expected 'float32' or 'bfloat16'")
     mixing(1, solver.smooth)
 
 def _check_problem(solver, model, z, z_goal, past_actions, init):
@@ -116,6 +118,7 @@ class CEM:
     low: float = -1.              # bounds of an action in the environment's units
     high: float = 1.
     smooth: float = 0.            # correlation of the noise of one environment step with the next
+    precision: str = "float32"    # of the matrix products while imagining; or "bfloat16"
     seed: int = 0                 # of the noise
 
     def __post_init__(self):
@@ -143,7 +146,8 @@ class CEM:
         std = model.action_std.repeat(config.frameskip).expand(shape)
         noise = torch.stack([plan_noise(self.num_samples, self.horizon, config.frameskip, config.block_dim, self.smooth, self.generator)
                              for _ in range(self.num_iterations)]).to(z.device)                  # (iterations,S,T,K)
-        mean, spoilt = self.search(model, z, z_goal, past_actions, mean, std, noise, trace)
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            mean, spoilt = self.search(model, z, z_goal, past_actions, mean, std, noise, trace)
         if spoilt: raise ValueError("cost gave NaN; expected numbers that can be ranked")
         return mean
 
@@ -152,7 +156,7 @@ class CEM:
         spoilt = torch.zeros((), dtype=torch.bool, device=z.device)
         for fresh in noise:
             candidates = sample_plans(mean, std, fresh, self.low, self.high)                     # (B,S,T,K)
-            imagined = model.rollout(z, candidates, past_actions)                                # (B,S,T,D)
+            imagined = model.rollout(z, candidates, past_actions).float()                        # (B,S,T,D)
             costs = _score(self.cost, imagined, z_goal)                                          # (B,S)
             mean, std, best = refit(candidates, costs, self.num_elites)
             spoilt = spoilt | costs.isnan().any()
