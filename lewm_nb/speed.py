@@ -93,10 +93,11 @@ class Recorded(CEM):
         "As `CEM.search`; without a trace, which a recording cannot leave."
         if not z.is_cuda: raise ValueError(f"z is on {z.device}; expected a CUDA device, where a search can be recorded")
         if trace is not None: raise ValueError("trace is given; expected None, a recording leaves none (use CEM)")
-        inputs = [x.contiguous() for x in (z, z_goal, mean, std, noise, past_actions) if x is not None]
+        inputs = [x for x in (z, z_goal, mean, std, noise, past_actions) if x is not None]
         key = id(model), *(x.shape for x in inputs)
-        if key not in self.tapes:
-            self.tapes[key] = torch.cuda.make_graphed_callables(self._plain(model), tuple(inputs))
+        if key not in self.tapes:                                            # the tape's own copies: later inputs are written over them
+            own = tuple(x.clone(memory_format=torch.contiguous_format) for x in inputs)
+            self.tapes[key] = torch.cuda.make_graphed_callables(self._plain(model), own)
         return tuple(x.clone() for x in self.tapes[key](*inputs))
 
     def _plain(self, model):
