@@ -123,7 +123,7 @@ def plan(name, S, iterations, elites):
 def result():
     made = {"differences": {name: differences(name) for name in CONFIGS}, "plans": {name: plan(name, *sizes) for name, sizes in PLANS.items()},
             "published": {name: version(name) for name in ("stable-worldmodel", "transformers")}}
-    if path := os.environ.get("PARITY_RESULT"): save_result(path, "make parity", made)
+    if path := os.environ.get("PARITY_RESULT"): save_result(path, os.environ["PARITY_COMMAND"], made)
     return made
 
 
@@ -150,7 +150,7 @@ def test_ours_loads_into_theirs(name):
 
 class Sum(gym.Env):
     "A world whose state is the sum of all actions since the start, so that what lies between two frames can be told from the states."
-    metadata = {"render_modes": ["rgb_array"]}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
     observation_space, action_space = gym.spaces.Dict({"state": gym.spaces.Box(-99, 99, (2,))}), gym.spaces.Box(-1, 1, (2,))
     render_mode = "rgb_array"
     def __init__(self, render_mode=None): self.state = np.zeros(2, np.float32)
