@@ -1,6 +1,7 @@
 # make           set up, then train a world model and watch it plan (about three minutes after set-up)
 # make setup     only set up: a virtual environment in .venv with everything the book needs
 # make test      the package is the export of the notebooks; every notebook as a test; pytest
+# make parity    the published implementation beside ours, from the same weights; in an environment of its own, .parity
 # make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
 # make notebooks run every notebook afresh and save its outputs
@@ -8,6 +9,9 @@
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own index. Light CPU wheels: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# For `make parity`: another version of transformers, such as 4.57.6, and 1 for a plan with all of the published 30 × 300 candidates (a minute more).
+TRANSFORMERS ?=
+PARITY_FULL ?=
 V := .venv/bin
 export PATH := $(CURDIR)/$(V):$(PATH)
 
@@ -17,13 +21,25 @@ run: setup
 setup: .venv/ok
 .venv/ok: settings.ini setup.py constraints.txt
 	$(PYTHON) -m venv .venv
-	$(V)/pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[dev]'
+	$(V)/pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[dev,hdf5]'
 	touch $@
 
 test: setup
 	$(V)/python tests/exported.py
 	OMP_NUM_THREADS=1 $(V)/nbdev_test --n_workers 2 --timing
 	OMP_NUM_THREADS=1 $(V)/python -m pytest -q tests
+
+parity: .parity/ok$(TRANSFORMERS)
+	PARITY_RESULT=data/results/parity$(if $(TRANSFORMERS),_$(TRANSFORMERS)).json PARITY_FULL=$(PARITY_FULL) OMP_NUM_THREADS=1 \
+	  PARITY_COMMAND="make parity$(if $(TRANSFORMERS), TRANSFORMERS=$(TRANSFORMERS))$(if $(PARITY_FULL), PARITY_FULL=1)" \
+	  .parity/bin/python -m pytest -q tests/parity
+.parity/ok$(TRANSFORMERS): .venv/ok tests/parity.txt
+	$(V)/python -m venv --clear .parity
+	$(V)/python -c "import sysconfig as s; print('import site; site.addsitedir(%r)' % s.get_path('purelib'))" \
+	  > $$(.parity/bin/python -c "import sysconfig as s; print(s.get_path('purelib'))")/book.pth
+	.parity/bin/pip install -q -r tests/parity.txt
+	$(if $(TRANSFORMERS),.parity/bin/pip install -q transformers==$(TRANSFORMERS))
+	touch $@
 
 docs: setup
 	$(V)/python docs/build.py
@@ -44,4 +60,4 @@ results: setup
 	$(V)/python -c "from lewm_nb.surprise import compare_surprise; compare_surprise()"
 	$(V)/python -c "from lewm_nb.decode import compare_decoders; compare_decoders()"
 
-.PHONY: run setup test docs lab notebooks results
+.PHONY: run setup test parity docs lab notebooks results

@@ -19,7 +19,7 @@ setup(
     package_data={facts["lib_path"]: ["*.mplstyle"]},
     python_requires=">=" + facts["min_python"],
     install_requires=facts["requirements"].split(),
-    extras_require={"dev": facts["dev_requirements"].split()},
+    extras_require={"dev": facts["dev_requirements"].split(), "hdf5": facts["hdf5_requirements"].split()},
     entry_points={"nbdev": [f"{facts['lib_name']}={facts['lib_name']}._modidx:d"]},
     long_description=(root / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -16,7 +16,7 @@ def sources(package: Path) -> dict:
 def main():
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        shutil.copytree(root, copy, ignore=lambda at, names: [n for n in names if n in (".git", ".venv", "runs", "data", "__pycache__")])
+        shutil.copytree(root, copy, ignore=lambda at, names: [n for n in names if n in (".git", ".venv", ".parity", "runs", "data", "__pycache__")])
         subprocess.run([shutil.which("nbdev_export") or str(Path(sys.executable).parent / "nbdev_export")], cwd=copy, check=True)
         have, want = sources(root / "lewm_nb"), sources(copy / "lewm_nb")
         differ = [n for n in sorted(have.keys() | want.keys()) if n not in have or n not in want or not filecmp.cmp(have[n], want[n], shallow=False)]
