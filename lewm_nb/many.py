@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .lewm import pick_device
 
-# %% ../nbs/14_many.ipynb #14-many-006
+# %% ../nbs/14_many.ipynb #14-many-014
 class Process(NamedTuple):
     "One of several that train together; alone it is number 0 of 1."
     rank: int            # from 0
@@ -38,12 +38,12 @@ def this_process(device: str = None, # see `pick_device`; of several on a machin
     if device.type == "cuda": device = pick_device(f"cuda:{os.environ.get('LOCAL_RANK', dist.get_rank())}")
     return Process(dist.get_rank(), dist.get_world_size(), device)
 
-
+# %% ../nbs/14_many.ipynb #14-many-017
 def several() -> bool:
     "Are there other processes to share with?"
     return dist.is_initialized() and dist.get_world_size() > 1
 
-# %% ../nbs/14_many.ipynb #14-many-007
+# %% ../nbs/14_many.ipynb #14-many-023
 class _Sum(torch.autograd.Function):
     "The sum over processes. Every process's loss depends on it, so the gradient is summed over them too."
     @staticmethod
@@ -57,7 +57,7 @@ def _summed(x):
     if several(): dist.all_reduce(x := x.clone(memory_format=torch.contiguous_format))
     return x
 
-# %% ../nbs/14_many.ipynb #14-many-008
+# %% ../nbs/14_many.ipynb #14-many-025
 class SharedBatchNorm(_BatchNorm):
     "BatchNorm whose statistics in training are those of the batch over all processes."
     def _check_input_dim(self, x):
@@ -86,7 +86,7 @@ class SharedBatchNorm(_BatchNorm):
         self.running_mean += share * (mean - self.running_mean)
         self.running_var += share * (variance - self.running_var)
 
-
+# %% ../nbs/14_many.ipynb #14-many-031
 def share_batch_norm(module: nn.Module) -> nn.Module:
     "Replace every BatchNorm inside by one that is shared; weights and averages stay the same tensors."
     if isinstance(module, _BatchNorm):
@@ -96,20 +96,20 @@ def share_batch_norm(module: nn.Module) -> nn.Module:
     for name, child in module.named_children(): setattr(module, name, share_batch_norm(child))
     return module
 
-# %% ../nbs/14_many.ipynb #14-many-009
+# %% ../nbs/14_many.ipynb #14-many-034
 def in_step(module: nn.Module, # whose forward computes the losses
            ) -> nn.Module:     # the same, its gradients averaged over processes while they are computed
     "Keep the copies of a module in step; alone, nothing changes."
     if not several(): return module
     return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
-# %% ../nbs/14_many.ipynb #14-many-010
+# %% ../nbs/14_many.ipynb #14-many-037
 def mean_over_processes(x: Tensor) -> Tensor:
     "The mean of what all processes have, for a log; no gradient."
     if several(): dist.all_reduce(x := x.detach() / dist.get_world_size())
     return x.detach()
 
-
+# %% ../nbs/14_many.ipynb #14-many-040
 def gathered(x: Tensor, # (b,…) this process's share
             ) -> Tensor: # (B,…) the shares of all, in the order of the processes
     "The whole of what was shared out, for a log; no gradient."
@@ -117,7 +117,7 @@ def gathered(x: Tensor, # (b,…) this process's share
     dist.all_gather(parts := [torch.empty_like(x) for _ in range(dist.get_world_size())], x.detach().contiguous())
     return torch.cat(parts)
 
-
+# %% ../nbs/14_many.ipynb #14-many-043
 def told(x): # anything that can be pickled
     "What process 0 says: all others leave with its x in place of their own."
     if several(): dist.broadcast_object_list(box := [x], 0)
