@@ -47,14 +47,15 @@ def several() -> bool:
 class _Sum(torch.autograd.Function):
     "The sum over processes. Every process's loss depends on it, so the gradient is summed over them too."
     @staticmethod
-    def forward(ctx, x):
-        dist.all_reduce(x := x.clone())
-        return x
+    def forward(ctx, x): return _summed(x)
 
     @staticmethod
-    def backward(ctx, grad):
-        dist.all_reduce(grad := grad.contiguous().clone())
-        return grad
+    def backward(ctx, grad): return _summed(grad)
+
+
+def _summed(x):
+    if several(): dist.all_reduce(x := x.clone(memory_format=torch.contiguous_format))
+    return x
 
 # %% ../nbs/14_many.ipynb #14-many-008
 class SharedBatchNorm(_BatchNorm):
@@ -64,7 +65,7 @@ class SharedBatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor, # (N,C) or (N,C,…)
                ) -> Tensor:      # as x
-        if not (self.training and several()): return super().forward(x)
+        if not self.training: return super().forward(x)
         self._check_input_dim(x)
         axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
         with torch.autocast(x.device.type, enabled=False):
@@ -100,7 +101,7 @@ def in_step(module: nn.Module, # whose forward computes the losses
            ) -> nn.Module:     # the same, its gradients averaged over processes while they are computed
     "Keep the copies of a module in step; alone, nothing changes."
     if not several(): return module
-    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
 # %% ../nbs/14_many.ipynb #14-many-010
 def mean_over_processes(x: Tensor) -> Tensor:
