@@ -176,7 +176,7 @@ SETTINGS = { # what is tried for each solver
                    + [dict(temperature=t, smooth=0.8, refit=True) for t in (10., 30.)]),
     "gradient": (Descent, [dict(starts=n, lr=lr, smooth=rho) for n in (1, 4) for lr in (0.05, 0.1) for rho in (0.8, 0.9)])}
 LADDER = (16, 1), (16, 2), (16, 4), (32, 4), (64, 4), (64, 8)   # plans an iteration, iterations; tuned at the third
-STEPS = (16, 1), (16, 2), (16, 5), (16, 10), (16, 20), (16, 40)        # for the gradient: plans to choose the starts from, steps
+STEPS = (16, 1), (16, 2), (16, 5), (16, 10), (16, 20), (16, 40) # for the gradient: plans to choose the starts from, steps
 
 
 def ladder(name: str) -> tuple: # sizes
