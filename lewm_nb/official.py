@@ -187,7 +187,8 @@ def published(config: LeWMConfig) -> nn.Module: # untrained, in training mode
     "A model of these sizes in the authors' own code (package stable-worldmodel)."
     _check_form(c := config)
     try:
-        with warnings.catch_warnings(action="ignore"): # it speaks of optional worlds that are not installed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")            # it speaks of optional worlds that are not installed
             from stable_worldmodel.wm.lewm import LeWM as Published
             from stable_worldmodel.wm.lewm.module import MLP, Embedder, Predictor
         from transformers import ViTConfig, ViTModel

@@ -1,4 +1,4 @@
-"""A browser for the tests that need one; where there is none they are skipped and say how to get it"""
+"""A browser for the tests that need one (where there is none they are skipped and say how to get it), and a mark for slow ones"""
 import os
 import shutil
 
@@ -19,3 +19,11 @@ def browser():
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+def pytest_configure(config): config.addinivalue_line("markers", "slow: takes minutes; run by pytest -m slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    "What is marked slow runs only when `-m` says something."
+    if not config.getoption("-m"): items[:] = [item for item in items if "slow" not in item.keywords]
