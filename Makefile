@@ -9,7 +9,7 @@
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own index. Light CPU wheels: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# For `make parity`: another version of transformers, such as 4.57.6, and 1 for a plan with all of the published 30 × 300 candidates (a minute more).
+# For `make parity`: another version of transformers, such as 4.57.6, and 1 for a plan with all of the published 30 × 300 candidates.
 TRANSFORMERS ?=
 PARITY_FULL ?=
 V := .venv/bin

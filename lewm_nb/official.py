@@ -166,9 +166,13 @@ def load(weights,                   # path of a state dict or a Lightning checkp
     "A `LeWM` from published weights; nothing in the file is run."
     weights = _without_unused(_model_part(_read(weights)))
     keys = "released" if any(name.startswith(_WHERE["released"]) for name in weights) else "renamed"
-    config = _config(weights, keys, frameskip, encoder_heads, predictor_heads, dropout)
-    _check_form(config)
-    with torch.random.fork_rng(devices=[]): model = LeWM(config)
+    try:
+        config = _config(weights, keys, frameskip, encoder_heads, predictor_heads, dropout)
+        _check_form(config)
+        with torch.random.fork_rng(devices=[]): model = LeWM(config)
+    except ValueError as e:
+        told = [n for name, _ in _SIZES.values() for n in theirs(name, keys) if n in weights]
+        raise ValueError(f"{e}. The sizes were read from {', '.join(f'{n} {tuple(weights[n].shape)}' for n in told)}") from None
     _check_fit({n: tuple(x.shape) for n, x in weights.items()}, {n: tuple(x.shape) for n, x in state_dict(model, keys).items()})
     ours = {"action_mean": _constant("action_mean", action_mean, model.action_mean),
             "action_std": _constant("action_std", action_std, model.action_std)}
@@ -229,7 +233,8 @@ def _check_columns(path, f, columns, action_dim):
     if action.dtype.kind != "f" or action.ndim != 2: raise ValueError(f"action is {action.dtype} {action.shape}; expected numbers (R,A)")
     if action_dim is not None and action.shape[1] != action_dim:
         raise ValueError(f"action is {action.shape[1]} wide; expected action_dim = {action_dim}")
-    end, rows = int((f["ep_offset"][:] + f["ep_len"][:]).max(initial=0)), min(len(f[name]) for name in ("pixels", "action", *columns))
+    rows = min(len(f[name]) for name in ("pixels", "action", *columns))
+    end = int((f["ep_offset"][:] + f["ep_len"][:]).max(initial=0))
     if end > rows: raise ValueError(f"{path} holds {rows} rows; its episodes need {end}")
 
 # %% ../nbs/61_official.ipynb #61-official-086

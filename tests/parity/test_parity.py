@@ -65,8 +65,8 @@ def as_info(frames, goal, ours, S): # the published planner's view: every candid
 
 @torch.no_grad()
 def differences(name):
-    """Largest absolute difference of each quantity; of the cost, a sum over all of D, relative to the cost. Problems go to `get_cost` one by one:
-    in version 0.1.1 the goals of several do not spread over their candidates."""
+    """Largest absolute difference of each quantity; of the cost, a sum over all of D, relative to the cost. Problems go to `get_cost`
+    one by one: in version 0.1.1 the goals of several do not spread over their candidates."""
     theirs, ours = pair(name)
     h, out = ours.config.history, {}
     def largest(a, b): return (a - b).abs().max().item()
@@ -108,7 +108,8 @@ def plan(name, S, iterations, elites):
                      config=PlanConfig(5, 5, action_block=ours.config.frameskip))
     there = solver({k: x[:, 0] for k, x in as_info(frames, goal, ours, S).items()})["actions"]
     trace, low, high = [], -float("inf"), float("inf")                         # the published solver knows no bounds
-    here = CEM(S, iterations, elites, horizon=5, low=low, high=high, seed=4)(ours, ours.encode(frames), ours.encode(goal)[:, 0], trace=trace)
+    cem = CEM(S, iterations, elites, horizon=5, low=low, high=high, seed=4)
+    here = cem(ours, ours.encode(frames), ours.encode(goal)[:, 0], trace=trace)
     gap, off, same = [], [], 0
     for a, b in zip(record.history, trace, strict=True):
         last, first = a["costs"].sort().values[elites - 1:elites + 1]
@@ -121,7 +122,8 @@ def plan(name, S, iterations, elites):
 
 @pytest.fixture(scope="module")
 def result():
-    made = {"differences": {name: differences(name) for name in CONFIGS}, "plans": {name: plan(name, *sizes) for name, sizes in PLANS.items()},
+    made = {"differences": {name: differences(name) for name in CONFIGS},
+            "plans": {name: plan(name, *sizes) for name, sizes in PLANS.items()},
             "published": {name: version(name) for name in ("stable-worldmodel", "transformers")}}
     if path := os.environ.get("PARITY_RESULT"): save_result(path, os.environ["PARITY_COMMAND"], made)
     return made
