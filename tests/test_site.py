@@ -142,4 +142,4 @@ def test_from_home_to_a_chapter_its_library_page_and_back(page, address):
     page.wait_for_url("**/index.html")
     page.goto(address + "15_train.html")
     page.locator("a.next-page").click()
-    page.wait_for_url("**/20_plan.html")
+    page.wait_for_url("**/16_check.html")
