@@ -96,7 +96,7 @@ def _check_actions(actions, K):
     if actions.shape[-1:] != (K,):
         raise ValueError(f"actions have shape {tuple(actions.shape)}; "
                          f"expected (...,{K}), frameskip × action size")
-    if not torch.isfinite(actions).all():
+    if actions.is_cpu and not torch.isfinite(actions).all():           # a look at a GPU's numbers would make Python wait for it
         raise ValueError("actions hold NaN or infinity; expected finite numbers")
 
 # %% ../nbs/14_lewm.ipynb #14-lewm-023
@@ -131,8 +131,8 @@ class _Parts(nn.Module):
     def embed(self, actions: Tensor, # (…,K) in the environment's units
              ) -> Tensor:            # (…,width)
         "Conditions of action blocks; actions are normalised inside."
-        actions = actions.to(self.action_mean)
         _check_actions(actions, self.config.block_dim)
+        actions = actions.to(self.action_mean)
         x = actions.unflatten(-1, (-1, self.config.action_dim)) - self.action_mean # (…,frameskip,A)
         return self.action_encoder((x / self.action_std.where(self.action_std > 0, 1)).flatten(-2))
 
@@ -182,10 +182,11 @@ class LeWM(_Parts):
         (B, S, T, _), H, history = actions.shape, z.shape[1], self.predictor.history
         c = self.embed(actions).flatten(0, 1)                                  # (BS,T,width)
         if H > 1: c = torch.cat([self.embed(past_actions).repeat_interleave(S, 0), c], 1)
-        made, z = self.predictor.modulations(c), z.repeat_interleave(S, 0)     # z (BS,H,D)
+        made, z, kept = self.predictor.modulations(c), z.repeat_interleave(S, 0), None # z (BS,H,D)
         for now in range(H, H + T):
-            window = slice(max(0, now - history), now)
-            x = self.predictor.next(z[:, window], [m[:, window] for m in made])
+            grows = H < now <= history                                         # and all but its newest latent is in `kept`
+            window = slice(now - 1 if grows else max(0, now - history), now)
+            x, kept = self.predictor.next(z[:, window], [m[:, window] for m in made], kept if grows else None)
             z = torch.cat([z, self.predictor_projector(x)[:, None]], 1)
         return z[:, H:].unflatten(0, (B, S))
 

@@ -45,21 +45,32 @@ class Attention(nn.Module):
         self.to_qkv = nn.Linear(width, 3 * inner, bias=False)
         self.out = nn.Sequential(nn.Linear(inner, width), nn.Dropout(dropout))
 
+    def _queries_keys_values(self, x): # (N,T,width) → three times (N,T,heads,head_dim)
+        return self.to_qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
+
     def forward(self,
-                x: Tensor,          # (N,T,width)
-                last: bool = False, # only the last step's output
-               ) -> Tensor:         # (N,T,width), or (N,1,width)
-        x, dropout = self.norm(x), self.dropout if self.training else 0.
-        if last:
-            wq, wkv = self.to_qkv.weight.tensor_split([self.out[0].in_features])
-            q = F.linear(x[:, -1:], wq).unflatten(-1, (self.heads, -1))             # (N,1,heads,head_dim)
-            k, v = F.linear(x, wkv).unflatten(-1, (2, self.heads, -1)).unbind(2)    # (N,T,heads,head_dim)
-            weights = F.dropout(((q * k).sum(-1) * q.shape[-1] ** -.5).softmax(1), dropout)
-            return self.out((weights[..., None] * v).sum(1, keepdim=True).flatten(-2))
-        qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))                     # (N,T,3,heads,head_dim)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)                                        # (N,heads,T,head_dim)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+                x: Tensor,  # (N,T,width)
+               ) -> Tensor: # (N,T,width)
+        q, k, v = (a.transpose(1, 2) for a in self._queries_keys_values(x))         # (N,heads,T,head_dim)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0., is_causal=True)
         return self.out(y.transpose(1, 2).flatten(-2))
+
+    def next(self,
+             x: Tensor,           # (N,n,width) the newest steps
+             kept: tuple = None,  # what it returned for the steps before them
+             last: bool = False,  # only the last step's output
+            ) -> tuple:           # (N,n,width) or (N,1,width); keys and values so far, (N,T,heads,head_dim) each
+        "`forward` for the newest steps, where keys and values of the earlier ones are at hand."
+        q, k, v = self._queries_keys_values(x)
+        if kept: k, v = (torch.cat(pair, 1) for pair in zip(kept, (k, v)))
+        n, T = q.shape[1], k.shape[1]
+        y = [self._look(q[:, i], k[:, :T - n + i + 1], v[:, :T - n + i + 1]) for i in range(n - 1 if last else 0, n)]
+        return self.out(torch.stack(y, 1)), (k, v)
+
+    def _look(self, q, k, v): # (N,heads,head_dim), (N,T,…), (N,T,…) → (N,heads·head_dim)
+        weights = ((q[:, None] * k).sum(-1) * q.shape[-1] ** -.5).softmax(1)
+        weights = F.dropout(weights, self.dropout, self.training)
+        return (weights[..., None] * v).sum(1).flatten(-2)
 
 # %% ../nbs/13_predictor.ipynb #13-predictor-026
 class FeedForward(nn.Sequential):
@@ -94,19 +105,24 @@ class ConditionalBlock(nn.Module):
                ) -> Tensor: # (N,T,width)
         if c.shape != x.shape:
             raise ValueError(f"c has shape {tuple(c.shape)}; expected {tuple(x.shape)}, one condition a step")
-        return self.steered(x, self.modulation(c))
+        shift, scale, *rest = self.modulation(c).chunk(6, -1)
+        return self._add(x, self.attn(torch.addcmul(shift, self.norm1(x), 1 + scale)), *rest) # addcmul(a,b,c) = a+b·c
 
-    def steered(self,
-                x: Tensor,          # (N,T,width)
-                m: Tensor,          # (N,T,6·width) what `modulation` made of the condition
-                last: bool = False, # only the last step's output
-               ) -> Tensor:         # (N,T,width), or (N,1,width)
-        "`forward` with the modulation at hand."
-        shift1, scale1, gate1, shift2, scale2, gate2 = m.chunk(6, -1)
-        y = self.attn(torch.addcmul(shift1, self.norm1(x), 1 + scale1), last) # addcmul(a,b,c) = a+b·c
-        if last: x, gate1, shift2, scale2, gate2 = (a[:, -1:] for a in (x, gate1, shift2, scale2, gate2))
+    def next(self,
+             x: Tensor,          # (N,n,width) the newest steps
+             m: Tensor,          # (N,n,6·width) what `modulation` made of their conditions
+             kept: tuple = None, # what it returned for the steps before them
+             last: bool = False, # only the last step's output
+            ) -> tuple:          # (N,n,width) or (N,1,width); keys and values so far
+        "`forward` for the newest steps, with modulations at hand."
+        shift, scale, *rest = m.chunk(6, -1)
+        y, kept = self.attn.next(torch.addcmul(shift, self.norm1(x), 1 + scale), kept, last)
+        if last: x, *rest = (a[:, -1:] for a in (x, *rest))
+        return self._add(x, y, *rest), kept
+
+    def _add(self, x, y, gate1, shift, scale, gate2):
         x = torch.addcmul(x, gate1, y)
-        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm2(x), 1 + scale2)))
+        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift, self.norm2(x), 1 + scale)))
 
 # %% ../nbs/13_predictor.ipynb #13-predictor-042
 def _check_latents(z, latent_dim):
@@ -129,11 +145,11 @@ class Predictor(nn.Module):
                                     for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
-    def _enter(self, z):
+    def _enter(self, z, before=0):
         _check_latents(z, self.pos.shape[-1])
-        if z.shape[1] > self.history:
-            raise ValueError(f"z holds {z.shape[1]} steps; expected at most history = {self.history}")
-        return self.project_in(z + self.pos[:, :z.shape[1]])
+        if before + z.shape[1] > self.history:
+            raise ValueError(f"z holds {before + z.shape[1]} steps; expected at most history = {self.history}")
+        return self.project_in(z + self.pos[:, before:before + z.shape[1]])
 
     def forward(self, z: Tensor, # (N,T,D), T up to `history`
                 c: Tensor,       # (N,T,width) conditions of the actions that follow each latent
@@ -146,13 +162,19 @@ class Predictor(nn.Module):
         "What the conditions do to each block: the same wherever in the window they stand."
         return [block.modulation(c) for block in self.blocks]
 
-    def next(self, z: Tensor, modulations: list) -> Tensor: # (N,T,D), one (N,T,…) per block → (N,width)
+    def next(self, z: Tensor,       # (N,n,D) the newest latents of a window
+             modulations: list,     # one (N,n,…) per block, for their actions
+             kept: list = None,     # what it returned for the latents before them; None: there are none
+            ) -> tuple:             # (N,width), what to keep while the window grows
         "`forward(z, c)[:, -1]` without the work for the other steps."
-        x = self._enter(z)
+        x = self._enter(z, kept[0][0].shape[1] if kept else 0)
         if (N_T := modulations[0].shape[:2]) != z.shape[:2]:
             raise ValueError(f"modulations have (N,T) {tuple(N_T)}; expected {tuple(z.shape[:2])}, as z")
-        for block, m in zip(self.blocks, modulations): x = block.steered(x, m, last=block is self.blocks[-1])
-        return self.norm(x[:, -1])
+        now = []
+        for i, (block, m) in enumerate(zip(self.blocks, modulations)):
+            x, keys_values = block.next(x, m, kept[i] if kept else None, last=block is self.blocks[-1])
+            now.append(keys_values)
+        return self.norm(x[:, -1]), now
 
 # %% ../nbs/13_predictor.ipynb #13-predictor-078
 class MLPPredictor(nn.Module):
@@ -183,6 +205,9 @@ class MLPPredictor(nn.Module):
         "For `next`, so that a rollout need not know which predictor it has."
         return [c]
 
-    def next(self, z: Tensor, modulations: list) -> Tensor: # (N,T,D), what `modulations` made → (N,width)
+    def next(self, z: Tensor,      # (N,n,D)
+             modulations: list,    # what `modulations` made for them
+             kept: list = None,    # not looked at: only the last latent counts
+            ) -> tuple:            # (N,width), None
         "`forward(z, c)[:, -1]`."
-        return self(z[:, -1:], modulations[0][:, -1:])[:, 0]
+        return self(z[:, -1:], modulations[0][:, -1:])[:, 0], None
