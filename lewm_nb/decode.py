@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from .check import encode_episodes, linear_map, nearest_map
 from .data import Trajectories
 from .envs.two_room import Room, draw
 from .predictor import FeedForward
@@ -28,7 +29,7 @@ from .probe import latents
 from .provenance import save_result
 from .quickstart import trained
 from .surprise import Walks, follow, walks
-from .train import TrainConfig, encode_episodes, linear_map, lr_at, nearest_map, optimizer_for
+from .train import TrainConfig, lr_at, optimizer_for
 
 # %% ../nbs/33_decode.ipynb #33-decode-008
 def sample_latents(model,              # with `encode` (B,T,C,H,W) uint8 → (B,T,D), in evaluation mode

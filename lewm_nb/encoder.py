@@ -6,8 +6,9 @@
 __all__ = ['vit', 'resnet18', 'small_cnn', 'Projector']
 
 # %% ../nbs/12_encoder.ipynb #12-encoder-003
-from functools import partial
+from functools import cache, partial
 
+import torch
 from torch import Tensor, nn
 
 # %% ../nbs/12_encoder.ipynb #12-encoder-023
@@ -25,7 +26,33 @@ def _guard(model: nn.Module, image_size: int = None) -> nn.Module:
     model.register_forward_pre_hook(partial(_check, image_size=image_size))
     return model
 
-# %% ../nbs/12_encoder.ipynb #12-encoder-024
+# %% ../nbs/12_encoder.ipynb #12-encoder-025
+def _first_token(block, x): # (N,L,width) → (N,width), the block's output for its first token
+    attn, h, heads = block.attn, block.norm1(x), block.attn.num_heads
+    wq, wk, wv = (w.unflatten(0, (heads, -1)) for w in attn.qkv.weight.chunk(3))           # (heads,head_dim,width)
+    bq, _, bv = attn.qkv.bias.chunk(3)
+    q = (h[:, 0] @ wq.flatten(0, 1).T + bq).unflatten(-1, (heads, -1)) * attn.scale        # (N,heads,head_dim)
+    weights = (torch.einsum("nhc,hcd->nhd", q, wk) @ h.mT).softmax(-1)                     # (N,heads,L)
+    x = x[:, 0] + attn.proj(torch.einsum("nhd,hcd->nhc", weights @ h, wv).flatten(1) + bv)
+    return x + block.mlp(block.norm2(x))
+
+
+@cache
+def _vit_class():
+    from timm.models.vision_transformer import VisionTransformer                           # slow to import
+
+    class ViT(VisionTransformer):
+        "timm's, computing only what its [CLS] depends on."
+        def forward(self, x):
+            x = self.patch_embed(x)
+            for block in self.blocks: block.attn.fused_attn = x.device.type != "cpu" or x.dtype == torch.float32
+            x = self._pos_embed(x)
+            for block in self.blocks[:-1]: x = block(x)
+            return self.norm(_first_token(self.blocks[-1], x))
+
+    return ViT
+
+# %% ../nbs/12_encoder.ipynb #12-encoder-026
 def vit(image_size: int = 224, # pixels along each side of the frame
         patch_size: int = 14,  # pixels along each side of a patch
         width: int = 192,      # of every vector, and of the features
@@ -33,22 +60,21 @@ def vit(image_size: int = 224, # pixels along each side of the frame
         heads: int = 3,        # of attention in each block
        ) -> nn.Module:         # (N,3,S,S) → (N,width)
     "Vision transformer without head: the [CLS] token of its last layer (LeWM §3.1, App. D)."
-    from timm.models.vision_transformer import VisionTransformer
     if patch_size < 1 or image_size < 1 or image_size % patch_size:
         raise ValueError(f"image_size {image_size} is not a multiple of patch_size {patch_size}")
     if heads < 1 or width % heads: raise ValueError(f"width {width} is not a multiple of heads {heads}")
-    model = VisionTransformer(image_size, patch_size, embed_dim=width, depth=depth, num_heads=heads,
-                              num_classes=0, norm_layer=partial(nn.LayerNorm, eps=1e-12))
+    model = _vit_class()(image_size, patch_size, embed_dim=width, depth=depth, num_heads=heads,
+                         num_classes=0, norm_layer=partial(nn.LayerNorm, eps=1e-12))
     return _guard(model, image_size)
 
-# %% ../nbs/12_encoder.ipynb #12-encoder-039
+# %% ../nbs/12_encoder.ipynb #12-encoder-043
 def resnet18(image_size: int = None, # pixels along each side of the frame; None: any
             ) -> nn.Module:          # (N,3,S,S) → (N,512)
     "ResNet-18 without head: the average-pooled (N,512) features of its last stage."
     from timm import create_model
     return _guard(create_model("resnet18", num_classes=0), image_size)
 
-# %% ../nbs/12_encoder.ipynb #12-encoder-043
+# %% ../nbs/12_encoder.ipynb #12-encoder-047
 def small_cnn(image_size: int = 64,                # pixels along each side of the frame
               width: int = 96,                     # of the features
               channels: tuple = (16, 32, 64, 128), # one stride-2 convolution each
@@ -63,7 +89,7 @@ def small_cnn(image_size: int = 64,                # pixels along each side of t
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side ** 2, width), nn.LayerNorm(width))
     return _guard(model, image_size)
 
-# %% ../nbs/12_encoder.ipynb #12-encoder-059
+# %% ../nbs/12_encoder.ipynb #12-encoder-063
 class Projector(nn.Sequential):
     "Linear, BatchNorm, GELU, Linear; no norm at the end, so nothing binds the latents' shape (LeWM §3.1)."
     def __init__(self, width: int,  # of the features that come in

@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .check import nearest_map, r2
 from .data import Episode, Trajectories, Writer
 from .envs.two_room import GoToGoal, Room, draw, free, sample, step
 from .evaluate import walking_distance
 from .lewm import LeWM
 from .provenance import save_result
 from .quickstart import trained
-from .train import TrainConfig, nearest_map, r2
+from .train import TrainConfig
 
 # %% ../nbs/30_probe.ipynb #30-probe-011
 def _check_target(y):

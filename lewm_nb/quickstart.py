@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from .check import encode_episodes, linear_map, nearest_map, r2
 from .collapse import latent_std
 from .data import Trajectories, collect
 from .envs.two_room import GoToGoal, Room, TwoRoomVector, arrived, draw
@@ -29,7 +30,7 @@ from .lewm import LeWM, LeWMConfig, pick_device
 from .plan import CEM
 from .provenance import machine, peak_gb, save_result, versions, write_whole
 from .show import save_gif
-from .train import TrainConfig, encode_episodes, fit, linear_map, nearest_map, plot_history, r2
+from .train import TrainConfig, fit, plot_history
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-007
 def two_room_data(folder: str,          # made

@@ -26,6 +26,7 @@ import torch
 from scipy.stats import rankdata, ttest_rel, wilcoxon
 from torch import Tensor
 
+from .check import linear_map, r2
 from .data import Trajectories, collect
 from .envs.two_room import GoToGoal, Room, TwoRoomVector
 from .envs.two_room import background, blend, draw, free, passage, sample
@@ -34,7 +35,7 @@ from .evaluate import rate
 from .lewm import LeWM, LeWMConfig
 from .provenance import save_result
 from .quickstart import trained, two_room_data
-from .train import TrainConfig, fit, linear_map, r2
+from .train import TrainConfig, fit
 
 # %% ../nbs/31_surprise.ipynb #31-surprise-009
 def squared_error(z_hat: Tensor, # (…,D) predicted
