@@ -289,7 +289,7 @@ class Curve:
     def __call__(self, model: LeWM, row: dict): # of the log
         if row["step"] not in self.at: return
         done = row["step"] + 1
-        new = {"steps": done, "frames": done * self.frames, "training_seconds": row["seconds"], "prediction": row["prediction"],
+        new = {"steps": done, "frames": done * self.frames, "seconds": row["seconds"], "prediction": row["prediction"],
                "valid_prediction": row.get("valid_prediction"), "sigreg": row["sigreg"], "latent_std": row["latent_std"]} | self.measure(model)
         self.rows = sorted([r for r in self.rows if r["steps"] != done] + [new], key=lambda r: r["steps"])
         write_whole(self.path, lambda f: f.write(json.dumps(self.rows, indent=1).encode()))
@@ -340,7 +340,7 @@ def piece(out: Path,              # folder of the run: walks, checkpoint, curve,
     curve = Curve(out / "curve.json", milestones(config.steps, every), measure, config.batch_size * config.num_frames)
     reserve = max((row["evaluation_seconds"] for row in curve.rows), default=60)         # an evaluation may come at the end
     left = minutes - (time.time() - began + reserve) / 60
-    model, history = fit(model, train, config, valid, out, 1000, every, device, progress, curve, max(left, 1e-3), workers=workers)
+    model, history = fit(model, train, config, valid, out, 1000, every, device, progress, curve, max(left, 1e-6), workers=workers)
     model.save(out / "model.safetensors")
     _write(out, history=history)
     return history[-1]["step"] == config.steps - 1
