@@ -227,7 +227,7 @@ def compare_training(path: Path = Path("data/results/training_speed.json"),
                      device: str = None,          # see `pick_device`
                      compile: bool = None,        # also time compiled ways; None: on a GPU
                      vendor_peak: dict = {},      # precision → operations a second that the maker promises
-                     command: str = "make parity", # that makes the result again
+                     command: str = "make parity PARITY_FULL=1", # that makes the result again
                     ):
     "Time training steps of the published modules and of ours: same weights, same batch, in turns; write frames a second and share of peak."
     device = pick_device(device)
@@ -345,7 +345,7 @@ def piece(out: Path,              # folder of the run: walks, checkpoint, curve,
     _write(out, history=history)
     return history[-1]["step"] == config.steps - 1
 
-# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-087
+# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-090
 def save_shards(model: LeWM,
                 folder: Path,     # made, or its weights replaced
                 mb: float = 15.,  # million bytes that a file may have
@@ -365,7 +365,7 @@ def save_shards(model: LeWM,
     for old in folder.glob("weights-*.safetensors"):
         if old.name not in files: old.unlink()
 
-# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-088
+# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-091
 def _shard(path):
     if not path.is_file(): raise ValueError(f"{path} is missing; expected a file that the index names")
     data = path.read_bytes()
@@ -390,7 +390,7 @@ def load_shards(folder: Path,         # written by `save_shards`
     model.to_empty(device=pick_device(device)).load_state_dict(weights)
     return model.eval()
 
-# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-097
+# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-100
 def results(out: Path,                # folder of a run
             data: Path = Path("data"), # whose folders results and checkpoints are written
             name: str = "paper_scale", # of the JSON file
@@ -419,7 +419,7 @@ def curve_table(rows: list, # of a curve
                      f"{b['rate']:8.1%}{chance['official']['rate']:9.1%} /{chance['strict']['rate']:6.1%}")
     return "\n".join(lines)
 
-# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-099
+# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-102
 def main(argv: list = None): # words of the command line; those of the process by default
     "The command line of `python -m lewm_nb.paper_scale`."
     parser = argparse.ArgumentParser("python -m lewm_nb.paper_scale", description="Train the published LeWorldModel on TwoRoom in pieces: "
@@ -444,6 +444,6 @@ def main(argv: list = None): # words of the command line; those of the process b
     print(curve_table(json.loads((args.out / "curve.json").read_text())))
     print("done; keep it with --results" if done else "not done yet: repeat the command")
 
-# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-100
+# %% ../nbs/62_paper_scale.ipynb #62-paper-scale-103
 #| eval: false
 if __name__ == "__main__": main()
