@@ -20,6 +20,19 @@ def test_results_are_those_of_the_file():
                 f" {result['seconds']['total']:.0f} s | {result['peak_gb']:.1f} GB |") in readme
 
 
+def test_speeds_are_those_of_the_files():
+    ms = {row["name"]: row["ms"] for row in json.loads((root / "data/results/speed.json").read_text())["rows"]}
+    published = ms["published code"]
+    assert (f"| {published:.0f} ms | {ms['kept, packed']:.0f} ms, {published / ms['kept, packed']:.1f}× |"
+            f" {ms['kept, bfloat16']:.0f} ms, {published / ms['kept, bfloat16']:.1f}× |") in readme
+    rows = json.loads((root / "data/results/training_speed.json").read_text())["rows"]
+    fps = {(row["name"], row["precision"]): row["frames_per_second"] for row in rows}
+    theirs, ours, theirs_half, half = (fps[key] for key in (("published", "float32"), ("ours, oneDNN", "float32"),
+                                                            ("published", "bfloat16"), ("ours", "bfloat16")))
+    assert (f"(published code in bfloat16: {theirs_half:.1f}) | {theirs:.1f} | {ours:.1f}, {ours / theirs:.1f}× |"
+            f" {half:.1f}, {half / theirs_half:.1f}× of the same |") in readme
+
+
 def test_map_lists_every_chapter_with_its_own_words():
     for path in sorted((root / "nbs").glob("[0-9]*.ipynb")):
         first = "".join(json.loads(path.read_text())["cells"][0]["source"])
