@@ -60,5 +60,6 @@ results: setup
 	$(V)/python -c "from lewm_nb.probe import compare_probes; compare_probes()"
 	$(V)/python -c "from lewm_nb.surprise import compare_surprise; compare_surprise()"
 	$(V)/python -c "from lewm_nb.decode import compare_decoders; compare_decoders()"
+	$(V)/python -c "from lewm_nb.scaling import compare_scaling; compare_scaling()"
 
 .PHONY: run setup test parity docs lab notebooks results

@@ -218,7 +218,9 @@ def messages(config: LeWMConfig, train: TrainConfig) -> dict: # name: (bytes, ho
     T, M = 1 if train.pooled else train.num_frames, train.num_projections
     gradients, sums = 4 * sum(p.numel() for p in model.parameters()), 2 * T * M * (train.knots - 1)
     norms = [m.num_features for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    return {"gradients": (gradients, math.ceil(gradients / 25e6)),                      # DDP sends them in buckets of 25 MB
+    buffers = sum(b.nbytes for b in model.buffers()) + 2 * 4 * train.knots
+    return {"gradients": (gradients, 1 + math.ceil(max(0, gradients - 2 ** 20) / (25 * 2 ** 20))), # DDP: a bucket of 1 MiB, others of 25
+            "buffers": (buffers, 2),                                                               # numbers, and whole numbers
             "sigreg": (4 * (config.latent_dim * M + sums + 1 + T * M), 4),
             "batchnorm": (4 * sum(4 * C + 1 for C in norms), 5 * len(norms))}
 
