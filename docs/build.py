@@ -44,11 +44,17 @@ def label(module, name):
     return re.sub("[A-Z]", lambda m: "_" + m[0].lower(), f"api-{module}-{name}".replace(".", "-"))
 
 
+class Shown:
+    "A default as a page shows it: whole where it is short."
+    def __new__(cls, value): return super().__new__(cls) if len(repr(value)) > 400 else value
+    def __repr__(self): return "..."
+
+
 def signature(name, f):
     "A call without annotations: those stand in the table."
     try: found = inspect.signature(f)
     except (ValueError, TypeError): return name
-    plain = [p.replace(annotation=p.empty) for p in found.parameters.values() if p.name != "self"]
+    plain = [p.replace(annotation=p.empty, default=Shown(p.default)) for p in found.parameters.values() if p.name != "self"]
     return name + str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
 
 
@@ -74,7 +80,7 @@ def about(f):
             if not (anno or comment): continue
             name, default = "**returns**", inspect.Parameter.empty
         else: name = f"`{name}`"
-        rows.append((name, f"`{anno}`" if anno else "", "" if default is inspect.Parameter.empty else f"`{default!r}`", cell(comment)))
+        rows.append((name, f"`{anno}`" if anno else "", "" if default is inspect.Parameter.empty else f"`{Shown(default)!r}`", cell(comment)))
     if any(any(r[1:]) for r in rows):
         lines += ["| | type | default | |", "|---|---|---|---|"] + [f"| {a} | {cell(b)} | {cell(c)} | {d} |" for a, b, c, d in rows]
     return "\n".join(lines) + "\n"
