@@ -421,7 +421,7 @@ def overrides(settings: list, # of "name=value"; "model.name=value" for the mode
 # %% ../nbs/15_train.ipynb #15-train-086
 def _parser():
     parser = argparse.ArgumentParser("python -m lewm_nb.train", description="Train a LeWorldModel on a folder of trajectories. For several "
-                                     "processes: accelerate launch --num_processes N -m lewm_nb.train …")
+                                     "processes: accelerate launch --multi_gpu --num_processes N -m lewm_nb.train …")
     parser.add_argument("data", type=Path, help="folder written by lewm_nb.data.collect")
     parser.add_argument("--preset", choices=("tiny", "paper"), default="tiny", help="sizes and settings to start from (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, the model and the log")
@@ -463,18 +463,18 @@ def main(argv: list = None): # words of the command line; those of the process b
     except ValueError as e: parser.error(str(e))
     except KeyboardInterrupt: sys.exit(f"\ninterrupted; what was saved is in {args.out}: go on with --resume")
     except (FloatingPointError, OSError) as e: sys.exit(f"\n{e}")
-    if me.rank == 0: _finish(args.out, model, history, config)
+    if me.rank == 0: _finish(args.out, model, history, config, me.count)
     if several(): torch.distributed.destroy_process_group()
 
 
-def _finish(out, model, history, config):
+def _finish(out, model, history, config, processes):
     step = _read_checkpoint(out / "checkpoint.safetensors")[0]["step"]
     model.save(out / "model.safetensors")
     write_whole(out / "history.json", lambda f: f.write(json.dumps(history, indent=1).encode()))
     figure = plot_history(history, config)
     write_whole(out / "loss.png", lambda f: figure.savefig(f, format="png", dpi=110))
     plt.close(figure)
-    print(f"step {step} of {config.steps}: model.safetensors, history.json and loss.png are in {out}" +
+    print(f"step {step} of {config.steps}, processes: {processes}; model.safetensors, history.json and loss.png are in {out}" +
           ("" if step == config.steps else "; go on with --resume"))
 
 # %% ../nbs/15_train.ipynb #15-train-087
