@@ -51,8 +51,7 @@ def milliseconds(f,               # called without arguments
                  device: str = "cpu", # waited for, before and after
                 ) -> float:
     "Median time of a call, after one that does not count."
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
-    times = []
+    wait, times = torch.get_device_module(torch.device(device)).synchronize, []
     for _ in range(repeats + 1):
         wait()
         start = time.perf_counter()
