@@ -18,7 +18,8 @@ from .data import Trajectories
 from .envs.two_room import Room, TwoRoomVector, blend, draw, sample
 from .envs.two_room import step as move
 from .lewm import LeWMConfig
-from .plan import CEM, MPC
+from .plan import MPC
+from .search import MPPI
 
 # %% ../nbs/21_evaluate.ipynb #21-evaluate-012
 def rate(success: np.ndarray, # (N,) bool
@@ -176,7 +177,7 @@ def walking_distance(room: Room,
 
 # %% ../nbs/21_evaluate.ipynb #21-evaluate-068
 def walking_cost(room: Room,
-                ): # cost for `CEM`: imagined (B,S,T,2), goal (B,2) → (B,S)
+                ): # cost for a planner: imagined (B,S,T,2), goal (B,2) → (B,S)
     "Walking distance of the last imagined position: what a planner that knows the map would use."
     def cost(imagined, goal):
         return torch.from_numpy(walking_distance(room, imagined[:, :, -1].numpy(), goal[:, None].numpy()))
@@ -186,8 +187,8 @@ def walking_cost(room: Room,
 def planner(model,              # a LeWM
             protocol: Protocol, # its horizon is the planner's
            ) -> MPC:
-    "The book's planner for a protocol: `CEM.tiny` as far ahead as it says, every plan carried out before the next."
-    return MPC(model, CEM.tiny(horizon=protocol.horizon))
+    "The book's planner for a protocol: `MPPI.tiny` as far ahead as it says, every plan carried out before the next."
+    return MPC(model, MPPI.tiny(horizon=protocol.horizon))
 
 # %% ../nbs/21_evaluate.ipynb #21-evaluate-088
 @torch.no_grad()

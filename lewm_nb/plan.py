@@ -137,7 +137,7 @@ class CEM:
                  z_goal: Tensor,              # (B,D)
                  past_actions: Tensor = None, # (B,H-1,K) blocks between the latents seen
                  init: Tensor = None,         # (B,horizon,K) first mean; zero by default
-                 trace: list = None,          # receives dicts of candidates, imagined, costs, best
+                 trace: list = None,          # receives dicts of candidates, imagined, costs
                 ) -> Tensor:                  # (B,horizon,K)
         "Plan for a batch of problems, each as if it were alone."
         _check_problem(self, model, z, z_goal, past_actions, init)
@@ -151,17 +151,28 @@ class CEM:
         if spoilt: raise ValueError("cost gave NaN; expected numbers that can be ranked")
         return mean
 
-    def search(self, model, z, z_goal, past_actions, mean, std, noise, trace=None) -> tuple: # mean (B,horizon,K), any NaN ()
-        "The iterations, from a first Gaussian and the noise of each."
+    def search(self, model, z, z_goal, past_actions, mean, std, noise, trace=None) -> tuple: # plan (B,horizon,K), any NaN ()
+        "Seek with the model's answers, from a first Gaussian and the noise of each iteration."
         spoilt = torch.zeros((), dtype=torch.bool, device=z.device)
-        for fresh in noise:
-            candidates = sample_plans(mean, std, fresh, self.low, self.high)                     # (B,S,T,K)
+
+        def ask(candidates): # (B,S,T,K) → (B,S)
+            nonlocal spoilt
             imagined = model.rollout(z, candidates, past_actions).float()                        # (B,S,T,D)
-            costs = _score(self.cost, imagined, z_goal)                                          # (B,S)
-            mean, std, best = refit(candidates, costs, self.num_elites)
+            costs = _score(self.cost, imagined, z_goal)
             spoilt = spoilt | costs.isnan().any()
-            if trace is not None: trace.append(dict(candidates=candidates, imagined=imagined, costs=costs, best=best))
-        return mean, spoilt
+            if trace is not None:
+                seen = {"candidates": candidates, "imagined": imagined, "costs": costs}
+                trace.append({name: x.detach().clone() for name, x in seen.items()})
+            return costs
+
+        return self.seek(ask, mean, std, noise), spoilt
+
+    def seek(self, ask, mean, std, noise) -> Tensor: # (B,horizon,K)
+        "The iterations, for any function from plans to costs."
+        for fresh in noise:                                                                      # (S,T,K)
+            candidates = sample_plans(mean, std, fresh, self.low, self.high)                     # (B,S,T,K)
+            mean, std, _ = refit(candidates, ask(candidates), self.num_elites)
+        return mean
 
 # %% ../nbs/20_plan.ipynb #20-plan-067
 def steps_of(plan: Tensor,     # (B,H,K)

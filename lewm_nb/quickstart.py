@@ -27,7 +27,6 @@ from .data import Trajectories, collect
 from .envs.two_room import GoToGoal, Room, TwoRoomVector, arrived, draw
 from .evaluate import FAR, OFFICIAL, RandomPolicy, distance_curve, draw_tasks, evaluate, planner, rate, walking_distance, watch
 from .lewm import LeWM, LeWMConfig, pick_device
-from .plan import CEM
 from .provenance import machine, peak_gb, save_result, versions, write_whole
 from .show import save_gif
 from .train import TrainConfig, fit, plot_history
@@ -42,7 +41,8 @@ def two_room_data(folder: str,          # made
                  ) -> tuple:            # training and held-out `Trajectories`
     "Walks of the noisy expert: states are kept, frames drawn when asked for."
     envs = TwoRoomVector(min(episodes, 500), observe="state", terminate=False)
-    collect(envs, GoToGoal(Room(), noise, seed), folder, episodes, steps, store_frames=False, seed=seed, progress=progress)
+    collect(envs, GoToGoal(Room(), noise, seed), folder, episodes, steps, store_frames=False, seed=seed, progress=progress,
+            world="two_room")
     return Trajectories(folder, draw=lambda states: draw(Room(), states)).split(0.9, seed)
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-011
@@ -118,10 +118,10 @@ def run(config: TrainConfig = TrainConfig(), # how to train; its seed is that of
         film = watch(planner(model, FAR), Room(), *longest_success(far),
                      nearest_map(z_train, states_train), FAR.budget)
         lap("plan")
-    seconds["total"] = round(time.time() - start, 1)
+    seconds["total"], solver = round(time.time() - start, 1), planner(model, OFFICIAL).solver
     result = rates | {"probe_r2": r2(probe(z), states).tolist(), "latent_std": latent_std(z).item(),
                       "seconds": seconds, "peak_gb": round(peak_gb(), 2), "seed": config.seed,
-                      "config": {"model": asdict(model.config), "train": asdict(config), "plan": asdict(CEM.tiny())},
+                      "config": {"model": asdict(model.config), "train": asdict(config), "plan": {"solver": type(solver).__name__} | asdict(solver)},
                       "versions": versions(), "machine": machine()}
     return result, model, history, film
 

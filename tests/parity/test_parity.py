@@ -115,7 +115,7 @@ def plan(name, S, iterations, elites):
         last, first = a["costs"].sort().values[elites - 1:elites + 1]
         gap.append(((first - last) / last).item())
         off.append(((a["costs"] - b["costs"][0]) / a["costs"]).abs().max().item())
-        same += set(a["topk_inds"].tolist()) == set(b["best"][0].tolist())
+        same += set(a["topk_inds"].tolist()) == set(b["costs"][0].topk(elites, largest=False).indices.tolist())
     return dict(samples=S, iterations=iterations, elites=elites, same_elites=same, cost_difference=max(off), smallest_gap=min(gap),
                 plan_difference=(here - there).abs().max().item())
 
