@@ -32,12 +32,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .lewm import LeWM, LeWMConfig, pick_device
 from .many import in_step, share_batch_norm
-from .paper_scale import saved_bytes
 from .plan import CEM
 from .provenance import peak_gb, save_result
 from .sigreg import SIGReg
 from .speed import milliseconds
 from .train import Losses, TrainConfig, optimizer_for, train_step
+from .training_speed import saved_bytes
 
 # %% ../nbs/63_scaling.ipynb #63-scaling-011
 def count_flops(call, # without arguments
