@@ -83,11 +83,9 @@ def _seek_and_keep(solver, ask, mean, std, noise):
 def soft_mean(plans: Tensor,  # (B,S,T,K)
               costs: Tensor,  # (B,S)
               temperature: float,
-             ) -> tuple:      # mean (B,T,K), std (B,T,K)
-    "Mean and standard deviation of plans, weighted by exp(-cost / temperature)."
-    w = (-costs / temperature).softmax(1)[..., None, None]
-    mean = (w * plans).sum(1)
-    return mean, (w * (plans - mean[:, None]).square()).sum(1).sqrt()
+             ) -> Tensor:     # (B,T,K)
+    "Mean of plans, weighted by exp(-cost / temperature)."
+    return ((-costs / temperature).softmax(1)[..., None, None] * plans).sum(1)
 
 # %% ../nbs/20_search.ipynb #20-search-039
 @dataclass
@@ -95,21 +93,21 @@ class MPPI(CEM):
     "Model-predictive path integral: every plan counts, with weight exp(-cost / temperature) (Williams et al. 2017)."
     num_elites: int = 2         # CEM's; of no effect here
     temperature: float = 1.     # τ, in units of the cost
-    refit: bool = False         # let the noise narrow with the weighted plans
+    narrow: float = 1.          # width of the last iteration's noise, of the first's; it falls evenly
 
     def __post_init__(self):
         super().__post_init__()
         if not self.temperature > 0: raise ValueError(f"temperature is {self.temperature}; expected more than 0")
+        if not 0 < self.narrow <= 1: raise ValueError(f"narrow is {self.narrow}; expected a share in (0, 1]")
 
     @classmethod
     def tiny(cls, **changes) -> "MPPI": # the book's planner, see chapter 23
-        return cls(**{"num_samples": 64, "num_iterations": 8, "smooth": 0.8, **changes})
+        return cls(**{"num_samples": 64, "num_iterations": 8, "smooth": 0.8, "narrow": 0.5, **changes})
 
     def seek(self, ask, mean, std, noise):
-        for fresh in noise:
-            plans = sample_plans(mean, std, fresh, self.low, self.high)
-            mean, spread = soft_mean(plans, ask(plans), self.temperature)
-            if self.refit: std = spread
+        for width, fresh in zip(torch.linspace(1, self.narrow, len(noise)).tolist(), noise):
+            plans = sample_plans(mean, width * std, fresh, self.low, self.high)
+            mean = soft_mean(plans, ask(plans), self.temperature)
         return mean
 
 # %% ../nbs/20_search.ipynb #20-search-045

@@ -28,10 +28,9 @@ SETTINGS = { # what is tried for each solver
     "CEM": (CEM, [dict(share=share, smooth=rho) for share in (1/8, 1/4) for rho in (0.5, 0.8, 0.9, 0.95)]),
     "iCEM": (ICEM, [dict(share=share, **noise) for share in (1/8, 1/4) for noise in
                     (dict(smooth=0.8), dict(smooth=0.9), dict(beta=2.), dict(beta=3.))]),
-    "MPPI": (MPPI, [dict(temperature=t, smooth=rho) for rho in (0.8, 0.9) for t in (0.3, 1., 3.)]
-                   + [dict(temperature=t, smooth=0.8, refit=True) for t in (10., 30.)]),
+    "MPPI": (MPPI, [dict(temperature=t, smooth=rho, narrow=share) for share in (1., 0.5) for rho in (0.8, 0.9) for t in (0.3, 1.)]),
     "gradient": (Descent, [dict(starts=n, lr=lr, smooth=rho) for n in (1, 4) for lr in (0.05, 0.1) for rho in (0.8, 0.9)])}
-LADDER = (16, 1), (16, 2), (16, 4), (32, 4), (64, 4), (64, 8), (128, 8) # plans an iteration, iterations; tuned at the third
+LADDER = (16, 1), (16, 2), (16, 4), (32, 4), (64, 4), (64, 8), (128, 8) # plans an iteration, iterations; tuned at the fifth
 STEPS = (16, 1), (16, 2), (16, 5), (16, 10), (16, 20), (16, 40) # for the gradient: plans to choose the starts from, steps
 
 
@@ -107,15 +106,15 @@ def outcomes(model, tasks: dict, # `Tasks` by protocol
 def tune(model, tasks: dict,        # `Tasks` by protocol
          settings: dict = SETTINGS, # see there
         ) -> dict:                  # rows of options and outcomes, by solver
-    "Try every setting of every solver on the same tasks, at its ladder's third size."
+    "Try every setting of every solver on the same tasks, at its ladder's fifth size."
     return {name: [{"options": options}
-                   | outcomes(model, tasks, lambda _, p: MPC(model, make(name, options, ladder(name)[2], p.horizon)))
+                   | outcomes(model, tasks, lambda _, p: MPC(model, make(name, options, ladder(name)[4], p.horizon)))
                    for options in tried] for name, (_, tried) in settings.items()}
 
 
 def best_of(rows: list) -> dict: # of `tune` → options
-    "The setting that reached the most goals; the first of equals."
-    return max(rows, key=lambda row: sum(row[name].count("1") for name in PROTOCOLS))["options"]
+    "The setting that reached the most goals in both readings; the first of equals."
+    return max(rows, key=lambda row: sum(row[name + reading].count("1") for name in PROTOCOLS for reading in ("", "_end")))["options"]
 
 # %% ../nbs/23_solvers.ipynb #23-solvers-022
 AGAIN = {"nothing": (False, None), "the last plan": (True, None), "the last plan and its elites": (True, 1)} # warm, shift
