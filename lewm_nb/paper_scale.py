@@ -40,7 +40,8 @@ from .plan import CEM, MPC
 from .provenance import save_result, write_whole
 from .sigreg import SIGReg
 from .speed import milliseconds, random_model
-from .train import Losses, TrainConfig, fit, optimizer_for, overrides, train_step
+from .step import Losses, TrainConfig, optimizer_for, train_step
+from .train import fit, overrides
 
 # %% ../nbs/62_paper_scale.ipynb #62-paper-scale-012
 def walks(folder: Path,            # made by the first call, read by the others

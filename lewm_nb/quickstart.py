@@ -30,7 +30,8 @@ from .lewm import LeWM, LeWMConfig, pick_device
 from .plan import CEM
 from .provenance import machine, peak_gb, save_result, versions, write_whole
 from .show import save_gif
-from .train import TrainConfig, fit, plot_history
+from .step import TrainConfig
+from .train import fit, plot_history
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-007
 def two_room_data(folder: str,          # made

@@ -23,7 +23,7 @@ from .lewm import LeWM
 from .plan import CEM, COSTS, MPC, _score, refit, sample_plans, shifted
 from .provenance import save_result
 from .quickstart import trained, two_room_data
-from .train import TrainConfig
+from .step import TrainConfig
 
 # %% ../nbs/23_solvers.ipynb #23-solvers-008
 class Search(CEM):
