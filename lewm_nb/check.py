@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .data import Trajectories, Windows
 from .lewm import LeWM
-from .train import evaluating
+from .step import evaluating
 
 # %% ../nbs/16_check.ipynb #16-check-010
 def action_use(model: LeWM,

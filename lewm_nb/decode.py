@@ -28,8 +28,8 @@ from .predictor import FeedForward
 from .probe import latents
 from .provenance import save_result
 from .quickstart import trained
+from .step import TrainConfig, lr_at, optimizer_for
 from .surprise import Walks, follow, walks
-from .train import TrainConfig, lr_at, optimizer_for
 
 # %% ../nbs/33_decode.ipynb #33-decode-008
 def sample_latents(model,              # with `encode` (B,T,C,H,W) uint8 → (B,T,D), in evaluation mode

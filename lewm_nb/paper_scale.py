@@ -30,7 +30,8 @@ from .evaluate import OFFICIAL, RandomPolicy, Tasks, draw_tasks, evaluate, rate
 from .lewm import LeWM, LeWMConfig, _check_fit, pick_device
 from .plan import CEM, MPC
 from .provenance import save_result, write_whole
-from .train import TrainConfig, fit, overrides
+from .step import TrainConfig
+from .train import fit, overrides
 from .training_speed import through_onednn
 
 # %% ../nbs/62_paper_scale.ipynb #62-paper-scale-012

@@ -26,7 +26,7 @@ from .evaluate import walking_distance
 from .lewm import LeWM
 from .provenance import save_result
 from .quickstart import trained
-from .train import TrainConfig
+from .step import TrainConfig
 
 # %% ../nbs/30_probe.ipynb #30-probe-011
 def _check_target(y):

@@ -29,7 +29,8 @@ from .evaluate import FAR, OFFICIAL, RandomPolicy, distance_curve, draw_tasks, e
 from .lewm import LeWM, LeWMConfig, pick_device
 from .provenance import machine, peak_gb, save_result, versions, write_whole
 from .show import save_gif
-from .train import TrainConfig, fit, plot_history
+from .step import TrainConfig
+from .train import fit, plot_history
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-007
 def two_room_data(folder: str,          # made

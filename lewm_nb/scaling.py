@@ -36,7 +36,7 @@ from .plan import CEM
 from .provenance import peak_gb, save_result
 from .sigreg import SIGReg
 from .speed import milliseconds
-from .train import Losses, TrainConfig, optimizer_for, train_step
+from .step import Losses, TrainConfig, optimizer_for, train_step
 from .training_speed import saved_bytes
 
 # %% ../nbs/63_scaling.ipynb #63-scaling-011

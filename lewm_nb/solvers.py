@@ -21,7 +21,7 @@ from .plan import CEM, COSTS, MPC
 from .provenance import save_result
 from .quickstart import trained, two_room_data
 from .search import ICEM, MPPI, Descent
-from .train import TrainConfig
+from .step import TrainConfig
 
 # %% ../nbs/23_solvers.ipynb #23-solvers-008
 SETTINGS = { # what is tried for each solver

@@ -22,7 +22,7 @@ from .envs.two_room import Room, draw, free, sample
 from .lewm import LeWM
 from .provenance import save_result
 from .quickstart import measure, trained
-from .train import TrainConfig
+from .step import TrainConfig
 
 # %% ../nbs/32_straightening.ipynb #32-straightening-008
 def straightness(z: Tensor, # (…,T,D) paths of 3 or more points

@@ -35,7 +35,8 @@ from .evaluate import rate
 from .lewm import LeWM, LeWMConfig
 from .provenance import save_result
 from .quickstart import trained, two_room_data
-from .train import TrainConfig, fit
+from .step import TrainConfig
+from .train import fit
 
 # %% ../nbs/31_surprise.ipynb #31-surprise-009
 def squared_error(z_hat: Tensor, # (…,D) predicted

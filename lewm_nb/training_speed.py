@@ -26,7 +26,7 @@ from .official import published, state_dict
 from .provenance import save_result
 from .sigreg import SIGReg
 from .speed import milliseconds, random_model
-from .train import Losses, TrainConfig, optimizer_for, train_step
+from .step import Losses, TrainConfig, optimizer_for, train_step
 
 # %% ../nbs/61_training_speed.ipynb #61-training-speed-008
 def saved_bytes(call,             # runs a forward pass with gradients

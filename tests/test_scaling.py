@@ -7,7 +7,7 @@ import torch
 from lewm_nb import scaling
 from lewm_nb.lewm import LeWMConfig
 from lewm_nb.many import in_step, share_batch_norm
-from lewm_nb.train import TrainConfig, train_step
+from lewm_nb.step import TrainConfig, train_step
 
 
 def exchanged(rank, processes, folder):

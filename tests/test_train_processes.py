@@ -23,7 +23,8 @@ import torch
 from lewm_nb.data import Trajectories
 from lewm_nb.lewm import LeWM, LeWMConfig
 from lewm_nb.many import share_batch_norm, this_process
-from lewm_nb.train import TrainConfig, fit
+from lewm_nb.step import TrainConfig
+from lewm_nb.train import fit
 
 encoder, batch, lr, shared, folder, out = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "shared", *sys.argv[5:]
 small = dict(encoder="vit", image_size=32, patch_size=8, encoder_width=32, encoder_depth=3, encoder_heads=2, latent_dim=16, history=3)
