@@ -133,10 +133,10 @@ def train_step(both: nn.Module,      # `Losses` of a model, perhaps spread over 
                batch: tuple,         # frames (B,T,C,H,W) uint8, actions (B,T-1,K)
                config: TrainConfig,
                step: int,            # from 0
-               rank: int = 0,        # of this process: each graphics card drops out other units
+               rank: int = 0,        # of this process: each drops out other units
               ) -> tuple:            # prediction loss, SIGReg, z (B,T,D), gradient norm before clipping
     "Change the weights once. Randomness is a function of (seed, step, rank) only."
-    torch.manual_seed(config.seed * 1_000_003 + step + (rank << 48))
+    torch.manual_seed(config.seed * 1_000_003 + step + rank * 2_654_435_761)
     prediction, spread, z = both(*batch)
     optimizer.zero_grad()
     (prediction + lam_at(config, step) * spread).backward()
