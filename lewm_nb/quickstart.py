@@ -187,7 +187,7 @@ def main(argv: list = None): # words of the command line; those of the process b
 
 # %% ../nbs/22_quickstart.ipynb #22-quickstart-038
 def results(data: Path = Path("data"),        # whose folders results and checkpoints are written
-            seeds: tuple = (0, 1, 2),
+            seeds: tuple = (0, 1, 2, 3),
             steps: int = TrainConfig().steps, # of training
             **options,                        # of `run`
            ):

@@ -159,11 +159,14 @@ def compare_solvers(path: Path = "data/results/solvers.json",
         walks = two_room_data(folder, 200, seed=100, progress=False)[0]
         tuned = tune(first, tasks_for(walks, tuning, 100), settings)
     chosen, runs = {name: best_of(rows) for name, rows in tuned.items()}, []
+    print(f"settings: {chosen}", flush=True)
     times = [row | {name: plan_cost(first, solver(p), repeats) for name, p in PROTOCOLS.items()}
              for row, solver in contestants(chosen)]
+    print("times measured", flush=True)
     for seed in seeds:
         model, _, _, valid = trained(TrainConfig.tiny(seed=seed, **options), cache, episodes, progress=False)
         model, tasks = first if seed == 0 else model.cpu().eval(), tasks_for(valid, goals, seed)
         runs.append({"seed": seed, "already_solved": {name: these.solved for name, these in tasks.items()},
                      "rows": sweep(model, tasks, chosen, seed)})
+        print(f"seed {seed} measured", flush=True)
     save_result(path, "make results", {"tuned": tuned, "chosen": chosen, "times": times, "runs": runs})
