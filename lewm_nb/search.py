@@ -102,7 +102,7 @@ class MPPI(CEM):
 
     @classmethod
     def tiny(cls, **changes) -> "MPPI": # the book's planner, see chapter 23
-        return cls(**{"num_samples": 64, "num_iterations": 8, "smooth": 0.8, "narrow": 0.5, **changes})
+        return cls(**{"num_samples": 64, "num_iterations": 8, "smooth": 0.8, "temperature": 0.3, "narrow": 0.5, **changes})
 
     def seek(self, ask, mean, std, noise):
         for width, fresh in zip(torch.linspace(1, self.narrow, len(noise)).tolist(), noise):
