@@ -70,7 +70,7 @@ class SharedBatchNorm(_BatchNorm):
         axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
         with torch.autocast(x.device.type, enabled=False):
             whole = x.float()
-            n = _Sum.apply(whole.new_tensor(x.numel() / x.shape[1]))
+            n = _Sum.apply(whole.new_full((), x.numel() / x.shape[1]))
             mean = _Sum.apply(whole.sum(axes)) / n
             centred = whole - mean.view(shape)
             variance = _Sum.apply(centred.square().sum(axes)) / n
@@ -114,7 +114,8 @@ def gathered(x: Tensor, # (b,…) this process's share
             ) -> Tensor: # (B,…) the shares of all, in the order of the processes
     "The whole of what was shared out, for a log; no gradient."
     if not several(): return x.detach()
-    dist.all_gather(parts := [torch.empty_like(x) for _ in range(dist.get_world_size())], x.detach().contiguous())
+    x = x.detach().contiguous()
+    dist.all_gather(parts := [torch.empty_like(x) for _ in range(dist.get_world_size())], x)
     return torch.cat(parts)
 
 # %% ../nbs/14_many.ipynb #14-many-043

@@ -46,7 +46,7 @@ def versions() -> dict:
 
 # %% ../nbs/00_provenance.ipynb #00-provenance-015
 def peak_gb() -> float:
-    "Largest memory this process has held so far, in GB; NaN where the system does not say."
+    "Largest main memory this process has held so far, in GB; NaN where the system does not say."
     try: import resource
     except ImportError: return float("nan")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -137,13 +137,11 @@ def _peak(kind, preset, sizes): # GB before and after, in a process of its own
     for _ in range(2): call()                                     # the optimiser's averages exist from the first step on
     return before, peak_gb()
 
-def _memory(kind, preset, sizes, device):
+def _memory(kind, preset, sizes, device, call): # on a GPU of `call`, which has been called before
     if device.type == "cpu":
         from lewm_nb.scaling import _peak                         # the other process cannot see what a notebook defines
         return dict(zip(("before_gb", "peak_gb"), fresh(_peak, kind, preset, sizes)))
     if device.type != "cuda": return {}
-    _, call = _work(kind, preset, sizes, device)
-    call()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     call()
@@ -157,7 +155,7 @@ def _points(kind, preset, knob, values, held, device):
         sizes = scaled(held | {knob: value})
         model, call = _work(kind, preset, sizes, device)
         rows.append({"kind": kind, "preset": preset, "knob": knob, "size": sizes[knob], "sizes": sizes, "flops": count_flops(call),
-                     "saved": saved_bytes(call, model) if kind == "train" else 0, **_memory(kind, preset, sizes, device)})
+                     "saved": saved_bytes(call, model) if kind == "train" else 0, **_memory(kind, preset, sizes, device, call)})
     return rows
 
 def _clock(rows, device, rounds):
