@@ -131,6 +131,11 @@ class CEM:
 
     def reset(self): self.generator = torch.Generator().manual_seed(self.seed) # start the noise over
 
+    def draw(self, config) -> Tensor: # (iterations,S,T,K)
+        "The noise of all iterations."
+        return torch.stack([plan_noise(self.num_samples, self.horizon, config.frameskip, config.block_dim, self.smooth, self.generator)
+                            for _ in range(self.num_iterations)])
+
     @torch.no_grad()
     def __call__(self, model,                 # with `rollout`, `config` and `action_std`, as a `LeWM` has
                  z: Tensor,                   # (B,H,D) latents seen so far
@@ -144,8 +149,7 @@ class CEM:
         config, shape = model.config, (len(z), self.horizon, model.config.block_dim)
         mean = torch.zeros(shape, device=z.device) if init is None else init
         std = model.action_std.repeat(config.frameskip).expand(shape)
-        noise = torch.stack([plan_noise(self.num_samples, self.horizon, config.frameskip, config.block_dim, self.smooth, self.generator)
-                             for _ in range(self.num_iterations)]).to(z.device)                  # (iterations,S,T,K)
+        noise = self.draw(config).to(z.device)                                                   # (iterations,S,T,K)
         with torch.autocast(z.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             mean, spoilt = self.search(model, z, z_goal, past_actions, mean, std, noise, trace)
         if spoilt: raise ValueError("cost gave NaN; expected numbers that can be ranked")

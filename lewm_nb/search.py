@@ -53,16 +53,16 @@ class ICEM(CEM):
         S, least = self.num_samples, min(self.num_samples, 2 * self.num_elites)
         return [max(least, round(S / self.decay ** i)) for i in range(self.num_iterations)]
 
-    def search(self, model, z, z_goal, past_actions, mean, std, noise, trace=None):
-        if self.beta is not None: noise = _coloured(noise, self.beta, model.config.frameskip)
-        return super().search(model, z, z_goal, past_actions, mean, std, noise, trace)
+    def draw(self, config):
+        noise = super().draw(config)
+        return noise if self.beta is None else _coloured(noise, self.beta, config.frameskip)
 
     def seek(self, ask, mean, std, noise): return _seek_and_keep(self, ask, mean, std, noise)
 
 # %% ../nbs/20_search.ipynb #20-search-026
 def _coloured(noise, beta, frameskip): # white (iterations,S,T,K) → power-law
     steps = noise.unflatten(-1, (frameskip, -1)).flatten(2, 3)                      # (iterations,S,N,A)
-    return (coloured(steps.shape[2], beta).to(noise) @ steps).reshape(noise.shape)
+    return (coloured(steps.shape[2], beta) @ steps).reshape(noise.shape)
 
 def _seek_and_keep(solver, ask, mean, std, noise):
     kept, known = mean[:, None][:, :0], mean[:, :0, 0]                              # none yet: (B,0,T,K), (B,0)

@@ -51,7 +51,9 @@ def milliseconds(f,               # called without arguments
                  device: str = "cpu", # waited for, before and after
                 ) -> float:
     "Median time of a call, after one that does not count."
-    wait, times = torch.get_device_module(torch.device(device)).synchronize, []
+    device, times = torch.device(device), []
+    wait = torch.get_device_module(device).synchronize
+    if device.type == "cuda": wait = partial(wait, device)
     for _ in range(repeats + 1):
         wait()
         start = time.perf_counter()
@@ -104,7 +106,8 @@ class Recorded(CEM):
         key = id(model), *(x.shape for x in inputs)
         if key not in self.tapes:                                            # the tape's own copies: later inputs are written over them
             own = tuple(x.clone(memory_format=torch.contiguous_format) for x in inputs)
-            with torch.autocast("cuda", enabled=False): self.tapes[key] = torch.cuda.make_graphed_callables(self._plain(model), own)
+            with torch.cuda.device(z.device), torch.autocast("cuda", enabled=False):
+                self.tapes[key] = torch.cuda.make_graphed_callables(self._plain(model), own)
         return tuple(x.clone() for x in self.tapes[key](*inputs))
 
     def _plain(self, model):
