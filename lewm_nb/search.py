@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .plan import CEM, refit, sample_plans, shifted
 
-# %% ../nbs/20_search.ipynb #20-search-016
+# %% ../nbs/20_search.ipynb #20-search-015
 def coloured(steps: int,  # N, environment steps in a plan
              beta: float, # β ≥ 0: the power at frequency f falls as 1/f^β
             ) -> Tensor:  # (N,N)
@@ -25,7 +25,7 @@ def coloured(steps: int,  # N, environment steps in a plan
     M = np.fft.irfft(np.fft.rfft(np.eye(steps), axis=0) * f[:, None] ** (-beta / 2), n=steps, axis=0)
     return torch.from_numpy(M / np.linalg.norm(M[0])).float()
 
-# %% ../nbs/20_search.ipynb #20-search-025
+# %% ../nbs/20_search.ipynb #20-search-024
 @dataclass
 class ICEM(CEM):
     "CEM that keeps its best plans, samples less and less, and returns the best plan it has imagined (Pinneri et al. 2020)."
@@ -59,7 +59,7 @@ class ICEM(CEM):
 
     def seek(self, ask, mean, std, noise): return _seek_and_keep(self, ask, mean, std, noise)
 
-# %% ../nbs/20_search.ipynb #20-search-026
+# %% ../nbs/20_search.ipynb #20-search-025
 def _coloured(noise, beta, frameskip): # white (iterations,S,T,K) → power-law
     steps = noise.unflatten(-1, (frameskip, -1)).flatten(2, 3)                      # (iterations,S,N,A)
     return (coloured(steps.shape[2], beta) @ steps).reshape(noise.shape)
@@ -79,7 +79,7 @@ def _seek_and_keep(solver, ask, mean, std, noise):
     solver.kept = kept
     return kept[:, 0]
 
-# %% ../nbs/20_search.ipynb #20-search-034
+# %% ../nbs/20_search.ipynb #20-search-033
 def soft_mean(plans: Tensor,  # (B,S,T,K)
               costs: Tensor,  # (B,S)
               temperature: float,
@@ -87,7 +87,7 @@ def soft_mean(plans: Tensor,  # (B,S,T,K)
     "Mean of plans, weighted by exp(-cost / temperature)."
     return ((-costs / temperature).softmax(1)[..., None, None] * plans).sum(1)
 
-# %% ../nbs/20_search.ipynb #20-search-039
+# %% ../nbs/20_search.ipynb #20-search-038
 @dataclass
 class MPPI(CEM):
     "Model-predictive path integral: every plan counts, with weight exp(-cost / temperature) (Williams et al. 2017)."
@@ -110,7 +110,7 @@ class MPPI(CEM):
             mean = soft_mean(plans, ask(plans), self.temperature)
         return mean
 
-# %% ../nbs/20_search.ipynb #20-search-045
+# %% ../nbs/20_search.ipynb #20-search-044
 @dataclass
 class Descent(CEM):
     "Adam on the actions themselves, from the best of some samples, within the bounds."
