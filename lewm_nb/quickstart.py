@@ -119,7 +119,8 @@ def run(config: TrainConfig = TrainConfig(), # how to train; its seed is that of
         film = watch(planner(model, FAR), Room(), *longest_success(far),
                      nearest_map(z_train, states_train), FAR.budget)
         lap("plan")
-    seconds["total"], solver = round(time.time() - start, 1), planner(model, OFFICIAL).solver
+    seconds["total"] = round(time.time() - start, 1)
+    solver = planner(model, OFFICIAL).solver
     result = rates | {"probe_r2": r2(probe(z), states).tolist(), "latent_std": latent_std(z).item(),
                       "seconds": seconds, "peak_gb": round(peak_gb(), 2), "seed": config.seed,
                       "config": {"model": asdict(model.config), "train": asdict(config), "plan": {"solver": type(solver).__name__} | asdict(solver)},

@@ -167,7 +167,7 @@ def valid_loss(model: LeWM,
         each = [losses(model, *(x.to(model.device) for x in windows[i]), lambda z: None, precision)[0] for i in range(batches)]
     return mean_over_processes(torch.stack(each).mean()).item()
 
-# %% ../nbs/15_step.ipynb #15-step-046
+# %% ../nbs/15_step.ipynb #15-step-048
 def save_checkpoint(path: Path,          # of the file to write
                     model: LeWM,
                     optimizer: torch.optim.Optimizer,
@@ -186,7 +186,7 @@ def save_checkpoint(path: Path,          # of the file to write
     data = safetensors.torch.save(tensors, {"lewm_nb": json.dumps(about)})
     write_whole(path, lambda f: f.write(data))
 
-# %% ../nbs/15_step.ipynb #15-step-048
+# %% ../nbs/15_step.ipynb #15-step-050
 def read_checkpoint(path: Path, # written by `save_checkpoint`
                    ) -> tuple:  # what is no tensor, tensors by name
     "What a checkpoint holds; `ValueError` if it is not whole."

@@ -19,6 +19,6 @@ DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 def test_losses_are_the_same_and_every_way_is_timed(tmp_path, device):
     if FULL: torch.set_num_threads(os.cpu_count())
     path = Path(f"data/results/training_speed{'' if device == 'cpu' else '_' + device}.json") if FULL else tmp_path / "speed.json"
-    compare_training(path, PublishedLosses, device=device, **({} if FULL else SMALL))                                  # it refuses losses that differ
+    compare_training(path, PublishedLosses, device=device, **({} if FULL else SMALL))  # it refuses losses that differ
     result = json.loads(path.read_text())
     assert {row["name"] for row in result["rows"]} >= {"published", "ours"} and all(row["seconds"] > 0 for row in result["rows"])
