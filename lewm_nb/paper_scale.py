@@ -58,10 +58,12 @@ def published_steps(train: Trajectories, config: TrainConfig, frameskip: int = 5
 def steps_in(minutes: float,        # that the whole training may take
              model: LeWM, train: Trajectories, config: TrainConfig,
              device: str = None, workers: int = None, # as in `fit`
-             trial: int = 60,       # steps that are timed
+             trial: int = None,     # steps that are timed; None: 60 on a GPU, 6 elsewhere
+             progress: bool = True,
             ) -> int:
     "Steps that fit into the time; a quarter of it is left for compiling, evaluating and starting again."
-    rows = fit(deepcopy(model), train, replace(config, steps=trial), log_every=trial // 3, device=device, workers=workers, progress=False)[1]
+    trial = trial or (60 if pick_device(device).type == "cuda" else 6)
+    rows = fit(deepcopy(model), train, replace(config, steps=trial), log_every=trial // 3, device=device, workers=workers, progress=progress)[1]
     first, last = rows[1], rows[-1]
     return max(1, int(45 * minutes * (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])))
 
@@ -150,7 +152,7 @@ def piece(out: Path,              # folder of the run: walks, checkpoint, curve,
     model = LeWM(LeWMConfig.paper(**models))
     if device.type == "cpu" and torch.backends.mkldnn.is_available(): through_onednn(model)
     train, valid = walks(out / "walks", episodes, model.config.image_size, seed, progress)
-    if run["steps"] is None and total: run["steps"] = steps_in(total, model, train, make(1), device, workers)
+    if run["steps"] is None and total: run["steps"] = steps_in(total, model, train, make(1), device, workers, progress=progress)
     config = make(run["steps"] or published_steps(train, make(1), model.config.frameskip))
     _write(out, run=run | {"steps": config.steps})
     every, solver = max(1, min(100, config.steps // 64)), solver or _solver(device)

@@ -263,7 +263,7 @@ def _said(call): # bytes that Python hands to agreements in a call: all but the 
 
 def _many(batches=BATCHES): return [row for processes in (1, 2, 4) for row in _together(_steps, processes, batches)]
 
-# %% ../nbs/63_scaling.ipynb #63-scaling-079
+# %% ../nbs/63_scaling.ipynb #63-scaling-080
 @cache
 def window_flops(config: LeWMConfig, train: TrainConfig) -> int:
     "FLOPs of one training step for each window in its batch, SIGReg's shadows included."
@@ -277,7 +277,7 @@ def plan_flops(config: LeWMConfig, num_samples: int = 300, num_iterations: int =
     _, call = planning(config, CEM(num_samples, 1, max(2, num_samples // 10), horizon))
     return num_iterations * count_flops(call)
 
-# %% ../nbs/63_scaling.ipynb #63-scaling-083
+# %% ../nbs/63_scaling.ipynb #63-scaling-084
 def _check_estimate(**values):
     for name, (value, low, high) in values.items():
         if not low <= value <= high: raise ValueError(f"{name} is {value}; expected {low} to {high}")
@@ -312,7 +312,7 @@ def estimate(config: LeWMConfig = LeWMConfig.paper(),
             "stored_tb": episodes * frames * pixels / compression / 1e12,
             "checkpoint_mb": 3 * sizes[0] / 1e6, "weights_mb": sizes[0] / 1e6}
 
-# %% ../nbs/63_scaling.ipynb #63-scaling-100
+# %% ../nbs/63_scaling.ipynb #63-scaling-101
 def compare_scaling(path: Path = Path("data/results/scaling.json"),
                     sweeps: list = SWEEPS,
                     rounds: int = 2,     # over the sweeps; the fastest time is kept
