@@ -55,7 +55,7 @@ results: setup
 	rm -rf data/cache data/results/straightness.json
 	$(V)/python -c "from lewm_nb.sigreg import compare_remedies, compare_toy_lambda; compare_toy_lambda(); compare_remedies()"
 	$(V)/python -c "from lewm_nb.quickstart import compare_lambda, results; results(); compare_lambda()"
-	$(V)/python -c "from lewm_nb.solvers import compare_solvers; compare_solvers()"
+	$(V)/python -c "from lewm_nb.solvers import check_winner, compare_solvers; compare_solvers(); check_winner()"
 	$(V)/python -c "from lewm_nb.straighten import compare_straightness; compare_straightness()"
 	$(V)/python -c "from lewm_nb.probe import compare_probes; compare_probes()"
 	$(V)/python -c "from lewm_nb.surprise import compare_surprise; compare_surprise()"

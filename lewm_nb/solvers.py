@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'LADDER', 'STEPS', 'PROTOCOLS', 'AGAIN', 'ladder', 'make', 'Counted', 'plan_cost', 'tasks_for', 'outcomes',
-           'tune', 'best_of', 'contestants', 'sweep', 'compare_solvers']
+           'tune', 'best_of', 'contestants', 'sweep', 'compare_solvers', 'check_winner']
 
 # %% ../nbs/23_solvers.ipynb #23-solvers-003
+import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -170,3 +171,25 @@ def compare_solvers(path: Path = "data/results/solvers.json",
                      "rows": sweep(model, tasks, chosen, seed)})
         print(f"seed {seed} measured", flush=True)
     save_result(path, "make results", {"tuned": tuned, "chosen": chosen, "times": times, "runs": runs})
+
+# %% ../nbs/23_solvers.ipynb #23-solvers-029
+def check_winner(path: Path = "data/results/solvers_fresh.json",
+                 chosen: Path = "data/results/solvers.json",  # written by `compare_solvers`
+                 cache: Path = "data/cache",                  # folder of `trained`
+                 seeds: tuple = (3, 4, 5, 6),                 # of the models
+                 goals: dict = {"official": 100, "far": 150}, # tasks of each model
+                 episodes: int = 2000,                        # walks that a model is trained on
+                 **options,                                   # of `TrainConfig.tiny`
+                ):
+    "Success of the book's planner, of CEM at its size and at twice its size, and of chance, on fresh models."
+    settings, runs = json.loads(Path(chosen).read_text())["chosen"], []
+    for seed in seeds:
+        model, _, _, valid = trained(TrainConfig.tiny(seed=seed, **options), cache, episodes, progress=False)
+        model, tasks = model.cpu().eval(), tasks_for(valid, goals, seed)
+        rows = [{"solver": "random"} | outcomes(model, tasks, lambda envs, _: RandomPolicy(envs.action_space, seed))]
+        for name, size in ("MPPI", (64, 8)), ("CEM", (64, 8)), ("CEM", (128, 8)):
+            rows.append({"solver": name, "size": size}
+                        | outcomes(model, tasks, lambda _, p: MPC(model, make(name, settings[name], size, p.horizon))))
+        runs.append({"seed": seed, "rows": rows})
+        print(f"seed {seed} measured", flush=True)
+    save_result(path, "make results", {"runs": runs})

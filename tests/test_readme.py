@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from lewm_nb.evaluate import rate
+
 root = Path(__file__).resolve().parent.parent
 readme = (root / "README.md").read_text()
 
@@ -18,6 +22,12 @@ def test_results_are_those_of_the_file():
                 f" {100 * result['random']['rate']:.1f} / {100 * result['strict_random']['rate']:.1f}"
                 f" / {100 * result['far_random']['rate']:.1f} % | {min(result['probe_r2']):.4f} |"
                 f" {result['seconds']['total']:.0f} s | {result['peak_gb']:.1f} GB |") in readme
+
+
+def test_fresh_models_are_those_of_the_file():
+    found = {name: [one == "1" for run in json.loads((root / "data/results/solvers_fresh.json").read_text())["runs"]
+                    for row in run["rows"] if row["solver"] == name for one in row["far"]] for name in ("MPPI", "random")}
+    assert f"{percent(rate(np.array(found['MPPI'])))} of {len(found['MPPI'])} far goals, random actions {100 * np.mean(found['random']):.1f} %" in readme
 
 
 def test_speeds_are_those_of_the_files():
