@@ -1,4 +1,4 @@
-"""Run notebooks in a fresh kernel and save their outputs: python docs/run_notebooks.py [nbs/10_two_room.ipynb …]
+"""Run notebooks in a fresh kernel and save their outputs: python docs/run_notebooks.py [nbs/21_two_room.ipynb …]
 
 Cells marked `#| slow` or `#| eval: false` keep the outputs they have. A hash of the code that ran is kept in the notebook, so that
 a test can tell outputs that their code has left behind."""

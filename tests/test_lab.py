@@ -71,7 +71,7 @@ def run_all(page, seconds):
                               return all.length && all.every(e => /\\d/.test(e.textContent)) }""", timeout=1000 * seconds)
 
 
-@pytest.mark.parametrize("name", ["01_collapse", "20_plan", "31_surprise"])
+@pytest.mark.parametrize("name", ["10_collapse", "30_plan", "41_surprise"])
 def test_run_all_and_move_a_slider(lab, page, name):
     page.goto(f"{lab}lab/workspaces/{name}/tree/nbs/{name}.ipynb")       # a workspace of its own, without the tabs of the last test
     ready(page)

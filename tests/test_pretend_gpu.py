@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from lewm_nb.data import Trajectories, Windows, Writer, collect
-from lewm_nb.envs.two_room import GoToGoal, Room, TwoRoomVector
+from lewm_nb.worlds.two_room import GoToGoal, Room, TwoRoomVector
 from lewm_nb.lewm import LeWM, LeWMConfig
-from lewm_nb.many import share_batch_norm
+from lewm_nb.workbench.distributed import share_batch_norm
 from lewm_nb.plan import CEM, MPC
-from lewm_nb.search import MPPI
+from lewm_nb.solvers import MPPI
 from lewm_nb.sigreg import SIGReg
 from lewm_nb.step import Losses, TrainConfig, optimizer_for, train_step
 from lewm_nb.train import fit

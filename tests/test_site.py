@@ -103,7 +103,7 @@ def test_no_page_scrolls_sideways_on_a_phone(pages, page, address):
 
 
 def test_formulas_are_typeset(page, address):
-    page.goto(address + "02_sigreg.html")
+    page.goto(address + "11_sigreg.html")
     page.wait_for_selector("mjx-container")
     assert page.locator("mjx-merror").count() == 0
     assert page.locator("article p", has_text="$").count() == 0
@@ -126,7 +126,7 @@ def test_sliders_change_their_pictures(pages, page, address):
 def test_search_finds(page, address, how):
     page.goto((address if how == "http" else site.as_uri() + "/") + "search.html?q=Epps-Pulley")
     page.wait_for_selector("#search-results li a")
-    assert any("02_sigreg" in a.get_attribute("href") for a in page.locator("#search-results li a").all())
+    assert any("11_sigreg" in a.get_attribute("href") for a in page.locator("#search-results li a").all())
 
 
 def test_from_home_to_a_chapter_its_library_page_and_back(page, address):
@@ -140,6 +140,6 @@ def test_from_home_to_a_chapter_its_library_page_and_back(page, address):
     page.wait_for_url("**/api/collapse.html#*")
     page.locator(".sidebar-brand").first.click()
     page.wait_for_url("**/index.html")
-    page.goto(address + "15_train.html")
+    page.goto(address + "27_train.html")
     page.locator("a.next-page").click()
-    page.wait_for_url("**/16_check.html")
+    page.wait_for_url("**/28_sanity.html")

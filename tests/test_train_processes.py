@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lewm_nb.data import collect
-from lewm_nb.envs.two_room import GoToGoal, Room, TwoRoomVector
+from lewm_nb.worlds.two_room import GoToGoal, Room, TwoRoomVector
 
 root = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
@@ -22,7 +22,7 @@ SCRIPT = """import json, sys
 import torch
 from lewm_nb.data import Trajectories
 from lewm_nb.lewm import LeWM, LeWMConfig
-from lewm_nb.many import share_batch_norm, this_process
+from lewm_nb.workbench.distributed import share_batch_norm, this_process
 from lewm_nb.step import TrainConfig
 from lewm_nb.train import fit
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lewm_nb.data import collect
-from lewm_nb.envs.two_room import GoToGoal, Room, TwoRoomVector
+from lewm_nb.worlds.two_room import GoToGoal, Room, TwoRoomVector
 
 root = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}

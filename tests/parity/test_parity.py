@@ -19,7 +19,7 @@ from stable_worldmodel.solver import CEMSolver  # noqa: E402
 from lewm_nb import official  # noqa: E402
 from lewm_nb.lewm import LeWM, LeWMConfig  # noqa: E402
 from lewm_nb.plan import CEM  # noqa: E402
-from lewm_nb.provenance import save_result  # noqa: E402
+from lewm_nb.workbench.results import save_result  # noqa: E402
 
 CONFIGS = {"paper": LeWMConfig.paper(), "paper, history 1": LeWMConfig.paper(history=1),
            "small": LeWMConfig.paper(image_size=56, encoder_width=128, encoder_depth=2, encoder_heads=2, latent_dim=64, predictor_width=64,

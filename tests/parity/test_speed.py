@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("stable_worldmodel", reason="the published implementation is not installed here: make parity")
 from lewm_nb import official  # noqa: E402
 from lewm_nb.lewm import LeWMConfig  # noqa: E402
-from lewm_nb.speed import compare_planning, random_model  # noqa: E402
+from lewm_nb.scale.plan_speed import compare_planning, random_model  # noqa: E402
 
 FULL = bool(os.environ.get("PARITY_FULL"))
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()

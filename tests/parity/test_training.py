@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("stable_worldmodel", reason="the published implementation is not installed here: make parity")
 from lewm_nb.lewm import LeWMConfig  # noqa: E402
-from lewm_nb.training_speed import PublishedLosses, compare_training  # noqa: E402
+from lewm_nb.scale.train_speed import PublishedLosses, compare_training  # noqa: E402
 
 FULL = bool(os.environ.get("PARITY_FULL"))
 SMALL = dict(config=LeWMConfig.paper(image_size=42, encoder_depth=2, predictor_depth=2), batch_size=4, repeats=1)
