@@ -99,10 +99,6 @@ class World:
     def __repr__(self): return f"{type(self).__name__}({self.name!r})"
 
 # %% ../../nbs/20_world.ipynb #20-world-018
-def _asked(name, value, choices):
-    if value not in choices: raise ValueError(f"{name} is {value!r}; expected {' or '.join(map(repr, choices))}")
-
-
 class WorldEnvs(VectorEnv):
     "Many copies of a world, moved and drawn as one array."
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
@@ -114,18 +110,18 @@ class WorldEnvs(VectorEnv):
                  terminate: bool = True,   # end an episode at the target
                  render_mode: str = "rgb_array", # the only one
                  **look):                  # options of the world's `draw`
-        _asked("observe", observe, ("pixels", "state"))
-        _asked("render_mode", render_mode, ("rgb_array", None))
+        choices = ("observe", observe, ("pixels", "state")), ("render_mode", render_mode, ("rgb_array", None))
+        for name, value, possible in choices:
+            if value not in possible:
+                raise ValueError(f"{name} is {value!r}; expected {' or '.join(map(repr, possible))}")
         for name, value, least in ("num_envs", num_envs, 1), ("size", size, 8):
             if value < least: raise ValueError(f"{name} is {value}; expected at least {least}")
         self.world, self.num_envs, self.size, self.observe = world, num_envs, size, observe
         self.terminate, self.look, self.render_mode = terminate, look, render_mode
-        box, (low, high) = gym.spaces.Box, world.action_bounds
-        width = len(world.state_names)
-        self.single_observation_space = (box(0, 255, (size, size, 3), np.uint8) if observe == "pixels" else
-                                         box(*world.state_bounds, (width,), np.float32))
-        self.single_action_space = box(np.float32(low), np.float32(high), None if np.ndim(low) else (world.action_size,),
-                                       np.float32)
+        (low, high), width = (np.float32(bounds) for bounds in world.action_bounds), len(world.state_names)
+        self.single_observation_space = (gym.spaces.Box(0, 255, (size, size, 3), np.uint8) if observe == "pixels" else
+                                         gym.spaces.Box(*world.state_bounds, (width,), np.float32))
+        self.single_action_space = gym.spaces.Box(low, high, None if low.ndim else (world.action_size,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.states = self.targets = np.full((num_envs, width), np.nan)
@@ -138,11 +134,7 @@ class WorldEnvs(VectorEnv):
 
     def step(self, actions): # (N,A)
         "One step of all copies."
-        actions = np.asarray(actions, float)
-        if actions.shape != self.action_space.shape:
-            raise ValueError(f"actions have shape {actions.shape}; expected {self.action_space.shape}")
-        bad = ~np.isfinite(actions).all(1)
-        if bad.any(): raise ValueError(f"actions hold {actions[bad][0]}; expected finite numbers")
+        actions = _finite("actions", actions, self.action_space.shape)
         if np.isnan(self.states).any(): raise gym.error.ResetNeeded("call reset() before step()")
         self.states = self.world.step(self.states, actions)
         reward = np.zeros(self.num_envs) if self.world.reward is None else self.world.reward(self.states, actions)
@@ -165,12 +157,16 @@ class WorldEnvs(VectorEnv):
         for name, old in ("state", self.states), ("target", self.targets):
             rows, given = self.world.sample(self.np_random, self.num_envs), options.get(name)
             if given is not None:
-                rows = np.array(given, float)
-                if rows.shape != old.shape: raise ValueError(f"{name} has shape {rows.shape}; expected {old.shape}")
-                if not np.isfinite(rows).all(): raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
-                rows = self.world.check(name, rows)
+                rows = self.world.check(name, _finite(name, given, old.shape))
             new.append(np.where(mask[:, None], rows, old))
         return new
+
+
+def _finite(name, rows, shape):
+    rows = np.array(rows, float)
+    if rows.shape != shape: raise ValueError(f"{name} has shape {rows.shape}; expected {shape}")
+    if not np.isfinite(rows).all(): raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
+    return rows
 
 # %% ../../nbs/20_world.ipynb #20-world-022
 class WorldEnv(gym.Env):
@@ -270,8 +266,7 @@ LACKS = {"state_names": "its state is not known, so probes, surprise and success
          "step": "its physics cannot be run from a given state, so the ceiling, surprise and dreams are off",
          "draw": "frames cannot be drawn from states, so they are stored, and surprise and dreams are off",
          "reached": "nobody says when a goal is reached, so success is off",
-         "distance": "the distance between states is not known, so distance curves and the ceiling are off",
-         "reward": "it gives no reward, so returns are off"}
+         "distance": "the distance between states is not known, so distance curves and the ceiling are off"}
 
 
 def lacks(world: World) -> list: # of sentences
@@ -327,8 +322,11 @@ def check_world(world: World, size: int = 32): # of the frames that are tried
         if frames.shape != (3, size, size, 3) or frames.dtype != np.uint8:
             raise ValueError(f"draw of world {world.name!r} gave {frames.dtype} {frames.shape}; "
                              f"expected uint8 (3, {size}, {size}, 3)")
-    if world.reached is not None: _answers(world, "reached", world.reached(states, states), bool)
-    if world.distance is not None: _answers(world, "distance", world.distance(states, states), float)
+    for part, kind in ("reached", bool), ("distance", float):
+        if (ask := getattr(world, part)) is None: continue
+        found = np.asarray(ask(states, states))
+        if found.shape != (3,) or found.dtype != kind:
+            raise ValueError(f"{part} of world {world.name!r} gave {found.dtype} {found.shape}; expected {kind.__name__} (3,)")
     if world.reached is not None and not world.reached(states, states).all():
         raise ValueError(f"reached of world {world.name!r} says no where state and goal are the same")
 
@@ -338,9 +336,3 @@ def _rows(world, part, rows, n, S):
     if rows.shape != (n, S):
         raise ValueError(f"{part} of world {world.name!r} gave states {rows.shape}; expected ({n}, {S}), as state_names")
     return rows
-
-
-def _answers(world, part, found, kind):
-    found = np.asarray(found)
-    if found.shape != (3,) or found.dtype != kind:
-        raise ValueError(f"{part} of world {world.name!r} gave {found.dtype} {found.shape}; expected {kind.__name__} (3,)")
