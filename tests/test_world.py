@@ -1,0 +1,57 @@
+"""A world that the book does not know, with momentum, an angle and something hidden, goes the whole way without a change to the library"""
+import numpy as np
+import pytest
+
+from lewm_nb.experiments import quickstart
+from lewm_nb.worlds.world import Protocol, World, check_world, find_world, register, walks
+
+
+class Spinner(World):
+    "A dot on a ring: a torque turns it, it keeps its speed, and a wind that nobody sees pushes it."
+    name, action_size, frameskip, state_names = "spinner", 1, 2, ("angle", "velocity", "wind")
+    protocols = {"official": Protocol(8, 24, horizon=4, source="made up for this test")}
+    looks = {"blue": {"colour": (0, 0, 255)}}
+    model, train = {"history": 3, "image_size": 16}, {"batch_size": 16, "num_projections": 32}
+
+    def sample(self, rng, n):
+        return np.stack([rng.uniform(-np.pi, np.pi, n), rng.normal(0, 0.1, n), rng.choice([-0.03, 0.03], n)], 1)
+
+    def step(self, states, actions):
+        velocity = 0.9 * states[:, 1] + 0.2 * np.clip(actions[:, 0], -1, 1) + states[:, 2]
+        return np.stack([(states[:, 0] + velocity + np.pi) % (2 * np.pi) - np.pi, velocity, states[:, 2]], 1)
+
+    def draw(self, states, size=64, colour=(255, 0, 0)):
+        pixel, angle = np.linspace(-1.3, 1.3, size), states[:, 0, None]
+        across, down = (np.exp(-(pixel - part) ** 2 / 0.08) for part in (np.cos(angle), np.sin(angle)))
+        return np.uint8(255 - (across[:, None, :] * down[:, :, None])[..., None] * (255 - np.float32(colour)) + 0.5)
+
+    def apart(self, a, b): return abs((a[..., 0] - b[..., 0] + np.pi) % (2 * np.pi) - np.pi)
+    def reached(self, states, goals): return self.apart(states, goals) < 0.2
+    def distance(self, a, b): return self.apart(a, b)
+
+    def features(self, states):
+        return {"angle": np.stack([np.cos(states[..., 0]), np.sin(states[..., 0])], -1), "velocity": states[..., 1:2], "wind": states[..., 2:]}
+
+
+@pytest.fixture(scope="module")
+def world(): return register(Spinner())
+
+
+@pytest.fixture(scope="module")
+def model(world, tmp_path_factory):
+    config = quickstart.configs(world, steps=30)[1]
+    return quickstart.trained(world, config, cache=tmp_path_factory.mktemp("cache"), episodes=40, progress=False)
+
+
+def test_it_is_a_world(world):
+    check_world(world)
+    assert find_world("spinner") is world
+    assert walks(world, 5, 30).states.shape == (5, 31, 3)
+
+
+def test_quick_start(world, tmp_path):
+    _, config = quickstart.configs(world, steps=10)
+    result, fitted, _, film = quickstart.run(world, config, goals={"official": 8}, episodes=40, device="cpu", progress=False)
+    assert result["rates"]["official"]["n"] == 8 and sorted(result["probe_r2"]) == ["angle", "velocity", "wind"]
+    assert fitted.config.history == 3 and film.shape == (25, 128, 256 + 128, 3)
+    assert "official" in quickstart.table(result)
