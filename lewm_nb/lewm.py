@@ -8,6 +8,7 @@ __all__ = ['LeWMConfig', 'LeWM', 'pick_device']
 # %% ../nbs/25_lewm.ipynb #25-lewm-005
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -88,9 +89,10 @@ def _predictor(c):
     return Predictor(c.latent_dim, c.predictor_width, c.predictor_depth, c.predictor_heads,
                      c.predictor_head_dim, c.predictor_hidden, c.history, c.dropout)
 
-def _hint(frames): # the commonest mistakes
+def _hint(frames, windows=True): # the commonest mistakes
     if frames.shape[-1:] == (3,): return "; channels at the end are moved by movedim(-1, -3)"
-    return "; one time step is frames[:, None], single frames go to encode_all" if frames.ndim == 4 else ""
+    if frames.ndim != 4 or not windows: return ""
+    return "; one time step is frames[:, None], single frames go to encode_all"
 
 # %% ../nbs/25_lewm.ipynb #25-lewm-017
 class _Parts(nn.Module):
@@ -125,7 +127,7 @@ class _Parts(nn.Module):
              ) -> Tensor:            # (…,width)
         "Conditions of action blocks; actions are normalised inside."
         expect(actions, "actions", "… K", hint=", frameskip × action size", K=self.config.block_dim)
-        if actions.is_cpu and not actions.isfinite().all():                 # on a GPU, a look would mean waiting
+        if actions.is_cpu and not actions.isfinite().all():              # on a GPU, a look would mean waiting
             raise ValueError("actions hold NaN or infinity; expected finite numbers")
         mean, std = self.action_mean.float(), self.action_std.float()
         x = actions.to(mean).unflatten(-1, (-1, self.config.action_dim)) - mean     # (…,frameskip,A)
@@ -137,17 +139,17 @@ def _sliding(predictor, z, c): # (B,T,D), (B,T,width) → (B,T,width)
     h, later = predictor.history, z.shape[1] - predictor.history
     first = predictor(z[:, :h], c[:, :h])
     if later <= 0: return first
-    z, c = (x[:, 1:].unfold(1, h, 1).mT.flatten(0, 1) for x in (z, c))     # (B·later,h,·), one window for each
+    z, c = (x[:, 1:].unfold(1, h, 1).mT.flatten(0, 1) for x in (z, c))     # (B·later,h,·)
     return torch.cat([first, predictor(z, c)[:, -1].unflatten(0, (-1, later))], 1)
 
 @torch.no_grad()
 def _encode_all(model, frames, batch):
-    modes = [(part, part.training) for part in model.modules()]
+    hint, modes = partial(_hint, windows=False), [(part, part.training) for part in model.modules()]
     model.eval()
     try:
         z = []
         for some in [frames] if isinstance(frames, Tensor) else frames:
-            expect(some, "frames", "N 3 S S", torch.uint8, _hint, S=model.config.image_size)
+            expect(some, "frames", "N 3 S S", torch.uint8, hint, S=model.config.image_size)
             z += [model.encode(part[None])[0].cpu() for part in some.split(batch)]
     finally:
         for part, mode in modes: part.training = mode
@@ -162,7 +164,8 @@ class LeWM(_Parts):
                ) -> Tensor:      # (B,T,D) the latent after each block
         "Next latents, each from its own past of at most `history` latents."
         B, T, D = expect(z, "z", "B T D", D=self.config.latent_dim)
-        expect(actions, "actions", "B T K", hint=", a block for each latent", B=B, T=T, K=self.config.block_dim)
+        K = self.config.block_dim
+        expect(actions, "actions", "B T K", hint=", a block for each latent", B=B, T=T, K=K)
         return self.predictor_projector(_sliding(self.predictor, z, self.embed(actions)))
 
     def rollout(self, z: Tensor,              # (B,H,D) latents seen so far
@@ -178,7 +181,7 @@ class LeWM(_Parts):
         if H > 1: c = torch.cat([self.embed(past).repeat_interleave(S, 0), c], 1)
         made, z, kept = self.predictor.modulations(c), z.repeat_interleave(S, 0), None # z (BS,H,D)
         for now in range(H, H + T):
-            grows = H < now <= history                                     # all but its newest latent is in `kept`
+            grows = H < now <= history                                     # the rest of the window is in `kept`
             window = slice(now - 1 if grows else max(0, now - history), now)
             x, kept = self.predictor.next(z[:, window], [m[:, window] for m in made], kept if grows else None)
             z = torch.cat([z, self.predictor_projector(x)[:, None]], 1)
@@ -200,20 +203,6 @@ class LeWM(_Parts):
         return _load(cls, Path(path), pick_device(device))
 
 # %% ../nbs/25_lewm.ipynb #25-lewm-032
-def pick_device(name: str = None  # "cpu", "cuda", "cuda:1", "mps"; None takes the fastest there is
-               ) -> torch.device:
-    "The one place that names devices."
-    there = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-             "mps": int(torch.backends.mps.is_available()), "cpu": 1}
-    there = {kind: number for kind, number in there.items() if number}
-    if name is None: return torch.device(next(iter(there)))
-    try: device = torch.device(name)
-    except (RuntimeError, TypeError): device = None
-    if device is None or (device.index or 0) >= there.get(device.type, 0):
-        raise ValueError(f"device is {name!r}; expected one of {list(there)}")
-    return device
-
-# %% ../nbs/25_lewm.ipynb #25-lewm-033
 def _weights_path(path):
     if path.suffix != ".safetensors":
         raise ValueError(f"path is {path}; expected a name ending in .safetensors")
@@ -238,7 +227,7 @@ def _read_config(path):
     try: return LeWMConfig(**made)                             # a missing field takes its default
     except ValueError as e: raise ValueError(f"{path} does not describe a LeWM: {e}") from None
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-035
+# %% ../nbs/25_lewm.ipynb #25-lewm-034
 def _check_fit(path, model, weights):
     want = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     have = {name: tuple(x.shape) for name, x in weights.items()}
@@ -258,3 +247,17 @@ def _load(cls, path, device):
     _check_fit(path, model, weights)
     model.to_empty(device=device).load_state_dict(weights)
     return model.eval()
+
+# %% ../nbs/25_lewm.ipynb #25-lewm-035
+def pick_device(name: str = None  # "cpu", "cuda", "cuda:1", "mps"; None takes the fastest there is
+               ) -> torch.device:
+    "The one place that names devices."
+    there = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+             "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    there = {kind: number for kind, number in there.items() if number}
+    if name is None: return torch.device(next(iter(there)))
+    try: device = torch.device(name)
+    except (RuntimeError, TypeError): device = None
+    if device is None or (device.index or 0) >= there.get(device.type, 0):
+        raise ValueError(f"device is {name!r}; expected one of {list(there)}")
+    return device

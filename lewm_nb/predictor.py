@@ -158,7 +158,7 @@ class MLPPredictor(nn.Module):
         return self.net(torch.cat([z, c], -1))
 
 # %% ../nbs/24_predictor.ipynb #24-predictor-064
-def _attend_next(attn, x, kept, last): # (N,n,width) the newest steps → (N,n,width) or (N,1,width); keys, values so far
+def _attend_next(attn, x, kept, last): # (N,n,width) → the same, or (N,1,width) of the last; keys and values
     q, k, v = attn._queries_keys_values(x)
     if kept: k, v = (torch.cat(pair, 1) for pair in zip(kept, (k, v)))          # (N,T,heads,head_dim)
     n, T = q.shape[1], k.shape[1]
