@@ -181,7 +181,7 @@ class LeWM(_Parts):
         if H > 1: c = torch.cat([self.embed(past).repeat_interleave(S, 0), c], 1)
         made, z, kept = self.predictor.modulations(c), z.repeat_interleave(S, 0), None # z (BS,H,D)
         for now in range(H, H + T):
-            grows = H < now <= history                                     # the rest of the window is in `kept`
+            grows = H < now <= history                                # the rest of the window is in `kept`
             window = slice(now - 1 if grows else max(0, now - history), now)
             x, kept = self.predictor.next(z[:, window], [m[:, window] for m in made], kept if grows else None)
             z = torch.cat([z, self.predictor_projector(x)[:, None]], 1)
