@@ -5,9 +5,11 @@
 # %% auto #0
 __all__ = ['LeWMConfig', 'LeWM', 'pick_device']
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-003
+# %% ../nbs/25_lewm.ipynb #25-lewm-005
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -16,36 +18,37 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from .workbench.results import write_whole
-from .encoder import Projector, resnet18, small_cnn, vit
+from .encoder import Projector, expect, resnet18, small_cnn, vit
 from .predictor import ActionEncoder, MLPPredictor, Predictor
+from .workbench.results import write_whole
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-013
+# %% ../nbs/25_lewm.ipynb #25-lewm-010
 @dataclass(frozen=True)
 class LeWMConfig:
     "Every size of a LeWM. Start from `tiny` or `paper` and override."
     encoder: str = "cnn"         # "cnn", "vit" or "resnet18"
     image_size: int = 64         # pixels along each side of a frame
     encoder_width: int = 96      # of the encoder's feature vector ("resnet18": always 512)
-    patch_size: int = 14         # "vit" only
-    encoder_depth: int = 12      # "vit" only
-    encoder_heads: int = 3       # "vit" only
+    patch_size: int = 14         # pixels along each side of a patch, "vit" only
+    encoder_depth: int = 12      # blocks, "vit" only
+    encoder_heads: int = 3       # of attention, "vit" only
     latent_dim: int = 64         # D
     projector_hidden: int = 512  # of both projectors
     predictor: str = "transformer" # or "mlp"
-    predictor_width: int = 96
-    predictor_depth: int = 2
-    predictor_heads: int = 4
-    predictor_head_dim: int = 24
-    predictor_hidden: int = 384
+    predictor_width: int = 96    # of its inner vectors and of the conditions
+    predictor_depth: int = 2     # blocks
+    predictor_heads: int = 4     # of attention
+    predictor_head_dim: int = 24 # of one head
+    predictor_hidden: int = 384  # of the feed-forward halves, or of the MLP
     history: int = 1             # latents the transformer looks at; "mlp": always 1
-    dropout: float = 0.
-    action_smooth: int = 10
-    action_hidden: int = 384
-    action_dim: int = 2          # of one environment step
+    dropout: float = 0.          # in the transformer, in training
+    action_smooth: int = 10      # width of the action encoder's first layer
+    action_hidden: int = 384     # of its MLP
+    action_dim: int = 2          # numbers in one environment step's action
     frameskip: int = 5           # environment steps in one model step
 
-    def __post_init__(self): _check_config(self)
+    def __post_init__(self):
+        for f in fields(self): object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
 
     @property
     def block_dim(self): return self.frameskip * self.action_dim # K
@@ -56,23 +59,26 @@ class LeWMConfig:
     @classmethod
     def paper(cls, **changes): return replace(cls(**_PAPER), **changes)
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-015
+# %% ../nbs/25_lewm.ipynb #25-lewm-012
 _PAPER = dict(encoder="vit", image_size=224, encoder_width=192, latent_dim=192, projector_hidden=2048,
               predictor_width=192, predictor_depth=6, predictor_heads=16, predictor_head_dim=64,
               predictor_hidden=2048, history=3, dropout=0.1, action_hidden=768)
+_CHOICES = {"encoder": ("cnn", "vit", "resnet18"), "predictor": ("transformer", "mlp")}
 
-def _check_config(c):
-    for name, choices in ("encoder", ("cnn", "vit", "resnet18")), ("predictor", ("transformer", "mlp")):
-        if getattr(c, name) not in choices:
-            raise ValueError(f"{name} is {getattr(c, name)!r}; expected one of {choices}")
-    for field in fields(c):
-        size = getattr(c, field.name)
-        if field.type is int and (type(size) is not int or size < 1):
-            raise ValueError(f"{field.name} is {size!r}; expected a whole number of 1 or more")
-    if type(c.dropout) not in (int, float) or not 0 <= c.dropout < 1:
-        raise ValueError(f"dropout is {c.dropout!r}; expected a number from 0 to below 1")
+def _checked(field, value): # as a plain value, if it can be one of that field
+    is_a = lambda kind: isinstance(value, kind) and not isinstance(value, bool)
+    if field.name in _CHOICES:
+        if value in _CHOICES[field.name]: return value
+        expected = f"one of {_CHOICES[field.name]}"
+    elif field.type is int:
+        if is_a(Integral) and value >= 1: return int(value)
+        expected = "a whole number of 1 or more"
+    else:
+        if is_a(Real) and 0 <= value < 1: return float(value)
+        expected = "a number from 0 to below 1"
+    raise ValueError(f"{field.name} is {value!r}; expected {expected}")
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-019
+# %% ../nbs/25_lewm.ipynb #25-lewm-016
 def _encoder(c): # module, width of its features
     if c.encoder == "cnn": return small_cnn(c.image_size, c.encoder_width), c.encoder_width
     if c.encoder == "resnet18": return resnet18(c.image_size), 512
@@ -83,23 +89,12 @@ def _predictor(c):
     return Predictor(c.latent_dim, c.predictor_width, c.predictor_depth, c.predictor_heads,
                      c.predictor_head_dim, c.predictor_hidden, c.history, c.dropout)
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-021
-def _check_frames(frames, size):
-    if frames.dtype != torch.uint8:
-        raise ValueError(f"frames have dtype {frames.dtype}; expected torch.uint8")
-    if frames.ndim != 5 or frames.shape[2:] != (3, size, size):
-        hint = ("; channels at the end are moved by movedim(-1, -3)" if frames.shape[-1:] == (3,) else
-                "; one time step alone is frames[:, None]" if frames.ndim == 4 else "")
-        raise ValueError(f"frames have shape {tuple(frames.shape)}; expected (B,T,3,{size},{size}){hint}")
+def _hint(frames, windows=True): # the commonest mistakes
+    if frames.shape[-1:] == (3,): return "; channels at the end are moved by movedim(-1, -3)"
+    if frames.ndim != 4 or not windows: return ""
+    return "; one time step is frames[:, None], single frames go to encode_all"
 
-def _check_actions(actions, K):
-    if actions.shape[-1:] != (K,):
-        raise ValueError(f"actions have shape {tuple(actions.shape)}; "
-                         f"expected (...,{K}), frameskip × action size")
-    if actions.is_cpu and not torch.isfinite(actions).all():           # a look at a GPU's numbers would make Python wait for it
-        raise ValueError("actions hold NaN or infinity; expected finite numbers")
-
-# %% ../nbs/25_lewm.ipynb #25-lewm-023
+# %% ../nbs/25_lewm.ipynb #25-lewm-017
 class _Parts(nn.Module):
     "All that has weights, and the two ways in: frames become latents, actions become conditions."
     def __init__(self, config: LeWMConfig):
@@ -122,99 +117,92 @@ class _Parts(nn.Module):
     def encode(self, frames: Tensor, # (B,T,C,H,W) uint8
               ) -> Tensor:           # (B,T,D)
         "Latents of frames; pixels are normalised inside."
-        _check_frames(frames, self.config.image_size)
+        expect(frames, "frames", "B T 3 S S", torch.uint8, _hint, S=self.config.image_size)
         x = frames.flatten(0, 1).to(self.device).contiguous(memory_format=torch.channels_last)
-        shift, scale = -self.pixel_mean / self.pixel_std, 1 / (255 * self.pixel_std)
-        x = torch.addcmul(shift, x.float(), scale)              # (x / 255 - mean) / std in one pass
-        return self.projector(self.encoder(x)).unflatten(0, frames.shape[:2])
+        mean, std = self.pixel_mean.float(), self.pixel_std.float()
+        x = torch.addcmul(-mean / std, x.float(), 1 / (255 * std))          # (x / 255 - mean) / std
+        return self.projector(self.encoder(x.to(self.pixel_mean.dtype))).unflatten(0, frames.shape[:2])
 
     def embed(self, actions: Tensor, # (…,K) in the environment's units
              ) -> Tensor:            # (…,width)
         "Conditions of action blocks; actions are normalised inside."
-        _check_actions(actions, self.config.block_dim)
-        actions = actions.to(self.action_mean)
-        x = actions.unflatten(-1, (-1, self.config.action_dim)) - self.action_mean # (…,frameskip,A)
-        return self.action_encoder((x / self.action_std.where(self.action_std > 0, 1)).flatten(-2))
+        expect(actions, "actions", "… K", hint=", frameskip × action size", K=self.config.block_dim)
+        if actions.is_cpu and not actions.isfinite().all():              # on a GPU, a look would mean waiting
+            raise ValueError("actions hold NaN or infinity; expected finite numbers")
+        mean, std = self.action_mean.float(), self.action_std.float()
+        x = actions.to(mean).unflatten(-1, (-1, self.config.action_dim)) - mean     # (…,frameskip,A)
+        x = (x / std.where(std > 0, 1)).flatten(-2)
+        return self.action_encoder(x.to(self.action_mean.dtype))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-043
-def _check_step(z, actions, D):
-    if z.ndim != 3 or z.shape[2] != D: raise ValueError(f"z has shape {tuple(z.shape)}; expected (B,T,{D})")
-    if actions.ndim != 3 or actions.shape[:2] != z.shape[:2]:
-        B, T = z.shape[:2]
-        raise ValueError(f"actions have shape {tuple(actions.shape)}; "
-                         f"expected ({B},{T},K), a block for each latent")
-
-def _check_plan(z, actions, past_actions, D, K):
-    if z.ndim != 3 or z.shape[1] < 1 or z.shape[2] != D:
-        raise ValueError(f"z has shape {tuple(z.shape)}; expected (B,H,{D}) with H ≥ 1")
-    B, H = z.shape[:2]
-    if actions.ndim != 4 or actions.shape[0] != B or min(actions.shape[1:3]) < 1 or actions.shape[3] != K:
-        raise ValueError(f"actions have shape {tuple(actions.shape)}; expected ({B},S,T,{K}) with S, T ≥ 1")
-    past = None if past_actions is None else tuple(past_actions.shape)
-    if past != (B, H - 1, K) and (H > 1 or past is not None):
-        raise ValueError(f"past_actions have shape {past}; "
-                         f"expected ({B},{H - 1},{K}), between the {H} latents of z")
-
-# %% ../nbs/25_lewm.ipynb #25-lewm-044
+# %% ../nbs/25_lewm.ipynb #25-lewm-025
 def _sliding(predictor, z, c): # (B,T,D), (B,T,width) → (B,T,width)
     h, later = predictor.history, z.shape[1] - predictor.history
     first = predictor(z[:, :h], c[:, :h])
     if later <= 0: return first
-    z, c = (x[:, 1:].unfold(1, h, 1).mT.flatten(0, 1) for x in (z, c))     # (B·later,h,·), a window for each later step
+    z, c = (x[:, 1:].unfold(1, h, 1).mT.flatten(0, 1) for x in (z, c))     # (B·later,h,·)
     return torch.cat([first, predictor(z, c)[:, -1].unflatten(0, (-1, later))], 1)
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-045
+@torch.no_grad()
+def _encode_all(model, frames, batch):
+    hint, modes = partial(_hint, windows=False), [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        z = []
+        for some in [frames] if isinstance(frames, Tensor) else frames:
+            expect(some, "frames", "N 3 S S", torch.uint8, hint, S=model.config.image_size)
+            z += [model.encode(part[None])[0].cpu() for part in some.split(batch)]
+    finally:
+        for part, mode in modes: part.training = mode
+    if not z: raise ValueError("frames are empty; expected one frame or more")
+    return torch.cat(z)
+
+# %% ../nbs/25_lewm.ipynb #25-lewm-026
 class LeWM(_Parts):
     "LeWorldModel: frames to latents, latents and actions to the latents that follow (§3.1)."
     def predict(self, z: Tensor, # (B,T,D)
                 actions: Tensor, # (B,T,K) the block that follows each latent
                ) -> Tensor:      # (B,T,D) the latent after each block
         "Next latents, each from its own past of at most `history` latents."
-        _check_step(z, actions, self.config.latent_dim)
+        B, T, D = expect(z, "z", "B T D", D=self.config.latent_dim)
+        K = self.config.block_dim
+        expect(actions, "actions", "B T K", hint=", a block for each latent", B=B, T=T, K=K)
         return self.predictor_projector(_sliding(self.predictor, z, self.embed(actions)))
 
     def rollout(self, z: Tensor,              # (B,H,D) latents seen so far
                 actions: Tensor,              # (B,S,T,K) S candidate plans of T blocks
-                past_actions: Tensor = None,  # (B,H-1,K) blocks between the latents seen
+                past_actions: Tensor = None,  # (B,H-1,K) blocks between the latents seen; None where H is 1
                ) -> Tensor:                   # (B,S,T,D)
         "Imagine S futures from one past, feeding guesses back."
-        _check_plan(z, actions, past_actions, self.config.latent_dim, self.config.block_dim)
-        (B, S, T, _), H, history = actions.shape, z.shape[1], self.predictor.history
-        c = self.embed(actions).flatten(0, 1)                                  # (BS,T,width)
-        if H > 1: c = torch.cat([self.embed(past_actions).repeat_interleave(S, 0), c], 1)
+        (B, H, D), K = expect(z, "z", "B H D", D=self.config.latent_dim), self.config.block_dim
+        B, S, T, K = expect(actions, "actions", "B S T K", hint=", S plans of T blocks", B=B, K=K)
+        past = actions.new_zeros(B, 0, K) if past_actions is None else past_actions
+        expect(past, "past_actions", "B P K", hint=f", between the {H} latents of z", B=B, P=H - 1, K=K)
+        c, history = self.embed(actions).flatten(0, 1), self.predictor.history # c (BS,T,width)
+        if H > 1: c = torch.cat([self.embed(past).repeat_interleave(S, 0), c], 1)
         made, z, kept = self.predictor.modulations(c), z.repeat_interleave(S, 0), None # z (BS,H,D)
         for now in range(H, H + T):
-            grows = H < now <= history                                         # and all but its newest latent is in `kept`
+            grows = H < now <= history                                # the rest of the window is in `kept`
             window = slice(now - 1 if grows else max(0, now - history), now)
             x, kept = self.predictor.next(z[:, window], [m[:, window] for m in made], kept if grows else None)
             z = torch.cat([z, self.predictor_projector(x)[:, None]], 1)
         return z[:, H:].unflatten(0, (B, S))
 
-    def save(self, path: str, # ends in .safetensors; the config goes beside it as .json
-            ):
+    def encode_all(self, frames: Tensor,  # (N,C,H,W) uint8, or an iterable of such
+                   batch: int = 256,      # frames at a time
+                  ) -> Tensor:            # (N,D), on the CPU
+        "Latents of single frames in evaluation mode, without gradients; the model keeps its mode."
+        return _encode_all(self, frames, batch)
+
+    def save(self, path: str): # ends in .safetensors; the config goes beside it as .json
         "Write weights and config, each whole or not at all."
         _save(self, Path(path))
 
     @classmethod
-    def load(cls, path: str, device: str = "cpu") -> "LeWM":
-        "Read what `save` wrote, ready to use (evaluation mode); nothing in the files is run."
+    def load(cls, path: str, device: str = "cpu") -> "LeWM": # in evaluation mode
+        "Read what `save` wrote; nothing in the files is run."
         return _load(cls, Path(path), pick_device(device))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-072
-def pick_device(name: str = None  # "cpu", "cuda", "cuda:1", "mps"; None takes the fastest there is
-               ) -> torch.device:
-    "The one place that names devices."
-    there = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-             "mps": int(torch.backends.mps.is_available()), "cpu": 1}
-    there = {kind: number for kind, number in there.items() if number}
-    if name is None: return torch.device(next(iter(there)))
-    try: device = torch.device(name)
-    except (RuntimeError, TypeError): device = None
-    if device is None or (device.index or 0) >= there.get(device.type, 0):
-        raise ValueError(f"device is {name!r}; expected one of {list(there)}")
-    return device
-
-# %% ../nbs/25_lewm.ipynb #25-lewm-075
+# %% ../nbs/25_lewm.ipynb #25-lewm-032
 def _weights_path(path):
     if path.suffix != ".safetensors":
         raise ValueError(f"path is {path}; expected a name ending in .safetensors")
@@ -228,7 +216,6 @@ def _save(model, path):
     write_whole(path, lambda f: f.write(weights))
     write_whole(path.with_suffix(".json"), lambda f: f.write(config))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-077
 def _read_config(path):
     if not path.is_file(): raise ValueError(f"{path} is missing; expected the config that save writes")
     try: made = json.loads(path.read_text(encoding="utf-8"))
@@ -237,10 +224,10 @@ def _read_config(path):
         raise ValueError(f"{path} holds a {type(made).__name__}; expected fields and their values")
     unknown = sorted(made.keys() - {field.name for field in fields(LeWMConfig)})
     if unknown: raise ValueError(f"{path} has unknown fields {unknown}; expected those of LeWMConfig")
-    try: return LeWMConfig(**made)
+    try: return LeWMConfig(**made)                             # a missing field takes its default
     except ValueError as e: raise ValueError(f"{path} does not describe a LeWM: {e}") from None
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-079
+# %% ../nbs/25_lewm.ipynb #25-lewm-034
 def _check_fit(path, model, weights):
     want = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     have = {name: tuple(x.shape) for name, x in weights.items()}
@@ -260,3 +247,17 @@ def _load(cls, path, device):
     _check_fit(path, model, weights)
     model.to_empty(device=device).load_state_dict(weights)
     return model.eval()
+
+# %% ../nbs/25_lewm.ipynb #25-lewm-035
+def pick_device(name: str = None  # "cpu", "cuda", "cuda:1", "mps"; None takes the fastest there is
+               ) -> torch.device:
+    "The one place that names devices."
+    there = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+             "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    there = {kind: number for kind, number in there.items() if number}
+    if name is None: return torch.device(next(iter(there)))
+    try: device = torch.device(name)
+    except (RuntimeError, TypeError): device = None
+    if device is None or (device.index or 0) >= there.get(device.type, 0):
+        raise ValueError(f"device is {name!r}; expected one of {list(there)}")
+    return device

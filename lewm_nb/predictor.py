@@ -5,18 +5,20 @@
 # %% auto #0
 __all__ = ['ActionEncoder', 'Attention', 'FeedForward', 'ConditionalBlock', 'Predictor', 'MLPPredictor']
 
-# %% ../nbs/24_predictor.ipynb #24-predictor-003
+# %% ../nbs/24_predictor.ipynb #24-predictor-004
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# %% ../nbs/24_predictor.ipynb #24-predictor-010
+from .encoder import expect
+
+# %% ../nbs/24_predictor.ipynb #24-predictor-007
 class ActionEncoder(nn.Module):
     "One action block (K numbers) to one conditioning vector."
     def __init__(self,
                  action_dim: int, # K, the numbers in one block
                  smooth: int,     # width of the first linear layer
-                 hidden: int,
+                 hidden: int,     # width between the two layers of the MLP
                  width: int,      # of the condition: the predictor's width
                 ):
         super().__init__()
@@ -26,17 +28,16 @@ class ActionEncoder(nn.Module):
     def forward(self,
                 actions: Tensor, # (…,K)
                ) -> Tensor:      # (…,width)
-        if actions.shape[-1] != self.smooth.in_features:
-            raise ValueError(f"actions are {actions.shape[-1]} wide; expected K = {self.smooth.in_features}")
+        "Each block alone becomes its condition."
         return self.mlp(self.smooth(actions))
 
-# %% ../nbs/24_predictor.ipynb #24-predictor-020
+# %% ../nbs/24_predictor.ipynb #24-predictor-017
 class Attention(nn.Module):
     "Causal multi-head self-attention, with the LayerNorm that the published code puts in front."
     def __init__(self,
-                 width: int,        # of the vectors that come and go
-                 heads: int,
-                 head_dim: int,     # of one head's queries, keys and values
+                 width: int,          # of the vectors that come and go
+                 heads: int,          # tables of weights
+                 head_dim: int,       # of one head's queries, keys and values
                  dropout: float = 0., # of attention weights and of the output, in training
                 ):
         super().__init__()
@@ -51,45 +52,33 @@ class Attention(nn.Module):
     def forward(self,
                 x: Tensor,  # (N,T,width)
                ) -> Tensor: # (N,T,width)
-        q, k, v = (a.transpose(1, 2) for a in self._queries_keys_values(x))         # (N,heads,T,head_dim)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0., is_causal=True)
+        "Each step looks at itself and at the steps before it."
+        q, k, v = (a.transpose(1, 2) for a in self._queries_keys_values(x))  # (N,heads,T,head_dim)
+        dropout = self.dropout if self.training else 0.
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
         return self.out(y.transpose(1, 2).flatten(-2))
 
-    def next(self,
-             x: Tensor,           # (N,n,width) the newest steps
-             kept: tuple = None,  # what it returned for the steps before them
-             last: bool = False,  # only the last step's output
-            ) -> tuple:           # (N,n,width) or (N,1,width); keys and values so far, (N,T,heads,head_dim) each
-        "`forward` for the newest steps, where keys and values of the earlier ones are at hand."
-        q, k, v = self._queries_keys_values(x)
-        if kept: k, v = (torch.cat(pair, 1) for pair in zip(kept, (k, v)))
-        n, T = q.shape[1], k.shape[1]
-        y = [self._look(q[:, i], k[:, :T - n + i + 1], v[:, :T - n + i + 1]) for i in range(n - 1 if last else 0, n)]
-        return self.out(torch.stack(y, 1)), (k, v)
-
-    def _look(self, q, k, v): # (N,heads,head_dim), (N,T,…), (N,T,…) → (N,heads·head_dim)
-        weights = ((q[:, None] * k).sum(-1) * q.shape[-1] ** -.5).softmax(1)
-        weights = F.dropout(weights, self.dropout, self.training)
-        return (weights[..., None] * v).sum(1).flatten(-2)
-
-# %% ../nbs/24_predictor.ipynb #24-predictor-026
+# %% ../nbs/24_predictor.ipynb #24-predictor-020
 class FeedForward(nn.Sequential):
     "LayerNorm, then two linear layers with a GELU between, on each step alone."
     def __init__(self,
-                 width: int,
+                 width: int,          # of the vectors that come and go
                  hidden: int,         # width between the two layers
                  dropout: float = 0., # after each layer, in training
                 ):
         super().__init__(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout),
                          nn.Linear(hidden, width), nn.Dropout(dropout))
 
-# %% ../nbs/24_predictor.ipynb #24-predictor-034
+# %% ../nbs/24_predictor.ipynb #24-predictor-027
 class ConditionalBlock(nn.Module):
     "Transformer block shifted, scaled and gated by a condition; the identity at initialisation (AdaLN-zero)."
     def __init__(self,
-                 width: int, heads: int, head_dim: int,
-                 hidden: int, # of the feed-forward half
-                 dropout: float = 0.):
+                 width: int,          # of the vectors and of the condition
+                 heads: int,          # of attention
+                 head_dim: int,       # of one head
+                 hidden: int,         # of the feed-forward half
+                 dropout: float = 0., # of both halves, in training
+                ):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
@@ -103,87 +92,55 @@ class ConditionalBlock(nn.Module):
                 x: Tensor,  # (N,T,width)
                 c: Tensor,  # (N,T,width) the condition at the same step
                ) -> Tensor: # (N,T,width)
-        if c.shape != x.shape:
-            raise ValueError(f"c has shape {tuple(c.shape)}; expected {tuple(x.shape)}, one condition a step")
-        shift, scale, *rest = self.modulation(c).chunk(6, -1)
-        return self._add(x, self.attn(torch.addcmul(shift, self.norm1(x), 1 + scale)), *rest) # addcmul(a,b,c) = a+b·c
+        "Attention, then feed-forward, each modulated and gated."
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c).chunk(6, -1)
+        x = torch.addcmul(x, gate1, self.attn(torch.addcmul(shift1, self.norm1(x), 1 + scale1)))
+        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm2(x), 1 + scale2)))
 
-    def next(self,
-             x: Tensor,          # (N,n,width) the newest steps
-             m: Tensor,          # (N,n,6·width) what `modulation` made of their conditions
-             kept: tuple = None, # what it returned for the steps before them
-             last: bool = False, # only the last step's output
-            ) -> tuple:          # (N,n,width) or (N,1,width); keys and values so far
-        "`forward` for the newest steps, with modulations at hand."
-        shift, scale, *rest = m.chunk(6, -1)
-        y, kept = self.attn.next(torch.addcmul(shift, self.norm1(x), 1 + scale), kept, last)
-        if last: x, *rest = (a[:, -1:] for a in (x, *rest))
-        return self._add(x, y, *rest), kept
-
-    def _add(self, x, y, gate1, shift, scale, gate2):
-        x = torch.addcmul(x, gate1, y)
-        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift, self.norm2(x), 1 + scale)))
-
-# %% ../nbs/24_predictor.ipynb #24-predictor-042
-def _check_latents(z, latent_dim):
-    if z.ndim != 3 or z.shape[-1] != latent_dim:
-        raise ValueError(f"z has shape {tuple(z.shape)}; expected (N,T,{latent_dim})")
-
-# %% ../nbs/24_predictor.ipynb #24-predictor-044
+# %% ../nbs/24_predictor.ipynb #24-predictor-032
 class Predictor(nn.Module):
     "Latents and action conditions in, next latents out, each from its own past only (§3.1, App. D)."
-    def __init__(self, latent_dim: int, # D
-                 width: int,       # of the blocks, the condition and the output
-                 depth: int, heads: int, head_dim: int, hidden: int, # of the blocks
-                 history: int = 3, # the most steps it can look at
-                 dropout: float = 0.):
+    def __init__(self,
+                 latent_dim: int,     # D
+                 width: int,          # of the blocks, the condition and the output
+                 depth: int,          # number of blocks
+                 heads: int,          # of attention in each block
+                 head_dim: int,       # of one head
+                 hidden: int,         # of the blocks' feed-forward half
+                 history: int = 3,    # the most steps it can look at
+                 dropout: float = 0., # in the blocks, in training
+                ):
         super().__init__()
-        self.history = history
+        self.history, self.latent_dim, self.width = history, latent_dim, width
         self.pos = nn.Parameter(torch.randn(1, history, latent_dim))
         self.project_in = nn.Linear(latent_dim, width) if latent_dim != width else nn.Identity()
         self.blocks = nn.ModuleList(ConditionalBlock(width, heads, head_dim, hidden, dropout)
                                     for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
-    def _enter(self, z, before=0):
-        _check_latents(z, self.pos.shape[-1])
-        if before + z.shape[1] > self.history:
-            raise ValueError(f"z holds {before + z.shape[1]} steps; expected at most history = {self.history}")
-        return self.project_in(z + self.pos[:, before:before + z.shape[1]])
+    def _enter(self, z, before=0): # (N,T,D), steps of the window that are not in z → (N,T,width)
+        N, T, D = expect(z, "z", "N T D", D=self.latent_dim)
+        if before + T > self.history:
+            raise ValueError(f"z holds {before + T} steps; expected at most history = {self.history}")
+        return self.project_in(z + self.pos[:, before:before + T])
 
     def forward(self, z: Tensor, # (N,T,D), T up to `history`
                 c: Tensor,       # (N,T,width) conditions of the actions that follow each latent
                ) -> Tensor:      # (N,T,width)
+        "The guess after each step."
         x = self._enter(z)
+        expect(c, "c", "N T width", N=len(x), T=x.shape[1], width=self.width)
         for block in self.blocks: x = block(x, c)
         return self.norm(x)
 
-    def modulations(self, c: Tensor) -> list: # (N,T,width) → one (N,T,6·width) per block
-        "What the conditions do to each block: the same wherever in the window they stand."
-        return [block.modulation(c) for block in self.blocks]
-
-    def next(self, z: Tensor,       # (N,n,D) the newest latents of a window
-             modulations: list,     # one (N,n,…) per block, for their actions
-             kept: list = None,     # what it returned for the latents before them; None: there are none
-            ) -> tuple:             # (N,width), what to keep while the window grows
-        "`forward(z, c)[:, -1]` without the work for the other steps."
-        x = self._enter(z, kept[0][0].shape[1] if kept else 0)
-        if (N_T := modulations[0].shape[:2]) != z.shape[:2]:
-            raise ValueError(f"modulations have (N,T) {tuple(N_T)}; expected {tuple(z.shape[:2])}, as z")
-        now = []
-        for i, (block, m) in enumerate(zip(self.blocks, modulations)):
-            x, keys_values = block.next(x, m, kept[i] if kept else None, last=block is self.blocks[-1])
-            now.append(keys_values)
-        return self.norm(x[:, -1]), now
-
-# %% ../nbs/24_predictor.ipynb #24-predictor-078
+# %% ../nbs/24_predictor.ipynb #24-predictor-049
 class MLPPredictor(nn.Module):
     "The simple alternative: next latent from the last latent and its action alone."
     history = 1
     def __init__(self,
                  latent_dim: int, # D
                  width: int,      # of the condition and of the output
-                 hidden: int,
+                 hidden: int,     # of the two hidden layers
                 ):
         super().__init__()
         self.latent_dim, self.width = latent_dim, width
@@ -195,19 +152,51 @@ class MLPPredictor(nn.Module):
                 z: Tensor,  # (N,T,D)
                 c: Tensor,  # (N,T,width) conditions of the actions that follow each latent
                ) -> Tensor: # (N,T,width)
-        _check_latents(z, self.latent_dim)
-        expected = (*z.shape[:-1], self.width)
-        if c.shape != expected:
-            raise ValueError(f"c has shape {tuple(c.shape)}; expected {expected}, one condition a step")
+        "The guess after each step, from that step alone."
+        N, T, D = expect(z, "z", "N T D", D=self.latent_dim)
+        expect(c, "c", "N T width", N=N, T=T, width=self.width)
         return self.net(torch.cat([z, c], -1))
 
-    def modulations(self, c: Tensor) -> list: # (N,T,width) → the condition as it is
-        "For `next`, so that a rollout need not know which predictor it has."
-        return [c]
+# %% ../nbs/24_predictor.ipynb #24-predictor-064
+def _attend_next(attn, x, kept, last): # (N,n,width) → the same, or (N,1,width) of the last; keys and values
+    q, k, v = attn._queries_keys_values(x)
+    if kept: k, v = (torch.cat(pair, 1) for pair in zip(kept, (k, v)))          # (N,T,heads,head_dim)
+    n, T = q.shape[1], k.shape[1]
+    def look(i): # what the i-th of the newest steps collects, (N,heads·head_dim)
+        seen = slice(T - n + i + 1)
+        weights = ((q[:, i, None] * k[:, seen]).sum(-1) * q.shape[-1] ** -.5).softmax(1)
+        weights = F.dropout(weights, attn.dropout, attn.training)
+        return (weights[..., None] * v[:, seen]).sum(1).flatten(-2)
+    return attn.out(torch.stack([look(i) for i in range(n - 1 if last else 0, n)], 1)), (k, v)
 
-    def next(self, z: Tensor,      # (N,n,D)
-             modulations: list,    # what `modulations` made for them
-             kept: list = None,    # not looked at: only the last latent counts
-            ) -> tuple:            # (N,width), None
-        "`forward(z, c)[:, -1]`."
-        return self(z[:, -1:], modulations[0][:, -1:])[:, 0], None
+
+def _block_next(block, x, m, kept, last): # m (N,n,6·width), the modulation made beforehand
+    shift1, scale1, gate1, shift2, scale2, gate2 = m.chunk(6, -1)
+    y, kept = _attend_next(block.attn, torch.addcmul(shift1, block.norm1(x), 1 + scale1), kept, last)
+    if last: x, gate1, shift2, scale2, gate2 = (a[:, -1:] for a in (x, gate1, shift2, scale2, gate2))
+    x = torch.addcmul(x, gate1, y)
+    return torch.addcmul(x, gate2, block.mlp(torch.addcmul(shift2, block.norm2(x), 1 + scale2))), kept
+
+# %% ../nbs/24_predictor.ipynb #24-predictor-065
+def _modulations(self, c: Tensor, # (N,T,width) conditions
+                ) -> list:        # one (N,T,6·width) per block; for the MLP the conditions as they are
+    "What the conditions do: the same wherever in the window they stand."
+    return [c] if isinstance(self, MLPPredictor) else [block.modulation(c) for block in self.blocks]
+
+
+def _next(self, z: Tensor,   # (N,n,D) the newest latents of a window
+          modulations: list, # one (N,n,…) per block, for their actions
+          kept: list = None, # what it returned for the latents before them; None: there are none
+         ) -> tuple:         # (N,width), what to keep while the window grows
+    "`forward(z, c)[:, -1]` without the work for the other steps."
+    expect(modulations[0], "modulations", "N T width", N=len(z), T=z.shape[1])
+    if isinstance(self, MLPPredictor): return self(z[:, -1:], modulations[0][:, -1:])[:, 0], None
+    x, now = self._enter(z, kept[0][0].shape[1] if kept else 0), []
+    for i, (block, m) in enumerate(zip(self.blocks, modulations)):
+        x, keys_values = _block_next(block, x, m, kept[i] if kept else None, last=block is self.blocks[-1])
+        now.append(keys_values)
+    return self.norm(x[:, -1]), now
+
+
+Predictor.modulations = MLPPredictor.modulations = _modulations
+Predictor.next = MLPPredictor.next = _next
