@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm import tqdm
 
-from .collapse import CollapseMonitor
+from .remedies import CollapseMonitor
 from .data import Trajectories, Windows, batches
 from .lewm import LeWM, LeWMConfig
 from .workbench.distributed import gathered, in_step, mean_over_processes, several, share_batch_norm, this_process, told

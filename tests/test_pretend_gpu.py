@@ -151,7 +151,7 @@ def walks(tmp_path_factory):
     return {"drawn": drawn, "stored": Trajectories(folder / "stored")}
 
 
-@pytest.mark.filterwarnings("ignore::lewm_nb.collapse.CollapseWarning")
+@pytest.mark.filterwarnings("ignore::lewm_nb.remedies.CollapseWarning")
 @pytest.mark.parametrize("frames, workers", [("drawn", 0), ("stored", None)])
 def test_training_asks_only_for_its_log(card, walks, frames, workers):
     train, valid = walks[frames].split(0.7)
