@@ -53,7 +53,7 @@ notebooks: setup
 
 results: setup
 	rm -rf data/cache data/results/straightness.json
-	$(V)/python -c "from lewm_nb.sigreg import compare_remedies, compare_toy_lambda; compare_toy_lambda(); compare_remedies()"
+	$(V)/python -c "from lewm_nb.experiments.toy import compare_remedies, compare_toy_lambda; compare_toy_lambda(); compare_remedies()"
 	$(V)/python -c "from lewm_nb.experiments.quickstart import compare_lambda, results; results(); compare_lambda()"
 	$(V)/python -c "from lewm_nb.experiments.solvers import check_winner, compare_solvers; compare_solvers(); check_winner()"
 	$(V)/python -c "from lewm_nb.straighten import compare_straightness; compare_straightness()"
