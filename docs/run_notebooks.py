@@ -1,8 +1,8 @@
 """Run notebooks in a fresh kernel and save their outputs: python docs/run_notebooks.py [nbs/22_data.ipynb …]
 
-Cells marked `#| slow` or `#| eval: false` keep the outputs they have. The notebook keeps a hash of the code that
-ran and of each file of data/results that this code names, so that a test can tell outputs that their code or their
-numbers have left behind."""
+Cells marked `#| slow` or `#| eval: false` keep the outputs they have. The notebook keeps a hash of the code
+that ran and of each file of data/results that this code names, so that a test can tell outputs that their
+code or their numbers have left behind."""
 import ast
 import hashlib
 import re

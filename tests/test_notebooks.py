@@ -1,4 +1,4 @@
-"""What is committed is what the code gives: outputs without errors, made by the code and the results beside them"""
+"""What is committed is what the code gives: outputs without errors, made by the code and results beside them"""
 import sys
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def test_a_change_of_code_and_a_hidden_error_are_noticed():
 def test_a_change_of_a_result_is_noticed(tmp_path):
     names = "speed", "training_speed", "probe", "slow", "prose"
     for name in names: (tmp_path / f"{name}.json").write_text("{}")
-    code = 'Path("../data/results/training_speed.json")', "read_result('probe')", "#| slow\nread_result('slow')"
+    code = 'open("a/results/training_speed.json")', "read_result('probe')", "#| slow\nread_result('slow')"
     nb = new_notebook(cells=[*map(new_code_cell, code), new_markdown_cell("`prose.json`")])
     before = results_hash(nb, tmp_path)
     assert list(before) == ["probe.json", "training_speed.json"]
