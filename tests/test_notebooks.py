@@ -1,4 +1,4 @@
-"""What is committed is what the code gives: outputs without errors, made by the code and results beside them"""
+"""What is committed is what the code gives: outputs without errors, of the code and results beside them"""
 import sys
 from pathlib import Path
 
