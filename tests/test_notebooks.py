@@ -1,4 +1,5 @@
 """What is committed is what the code gives: outputs without errors, of the code and results beside them"""
+import re
 import sys
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_a_cell_that_shows_something_has_its_output(path):
 def test_cells_are_folded_as_they_should_be(path):
     for cell in read(path).cells:
         assert cell.metadata == folding(cell), cell.source
+
+
+@each
+def test_figures_are_sharp(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            chosen = re.findall(r"\bdpi\b[\"'\]]*\s*=\s*(\d+)", cell.source)
+            assert all(int(dpi) >= 80 for dpi in chosen), cell.source
 
 
 @each
