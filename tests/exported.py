@@ -25,7 +25,7 @@ def main():
         have, want = sources(root / "lewm_nb"), sources(copy / "lewm_nb")
         differ = [name for name in sorted(have.keys() | want.keys()) if name not in have or name not in want
                   or not filecmp.cmp(have[name], want[name], shallow=False)]
-    if differ: sys.exit(f"lewm_nb/ is not the export of nbs/ in {', '.join(differ)}: run nbdev_export, commit")
+    if differ: sys.exit(f"lewm_nb/ is not the export of nbs/ in {', '.join(differ)}: run nbdev_export")
     print(f"lewm_nb/ is the export of nbs/ ({len(have)} files)")
 
 
