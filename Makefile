@@ -1,6 +1,7 @@
 # make           set up, then train a world model and watch it plan (about three minutes after set-up)
 # make setup     only set up: a virtual environment in .venv with everything the book needs
-# make test      the package is the export of the notebooks; every notebook as a test; pytest
+# make test      the house style (ruff); the package is the export of the notebooks; every notebook as a test; pytest
+# make format    mend what ruff can mend: unused imports, stray blanks
 # make parity    the published implementation beside ours, from the same weights; in an environment of its own, .parity
 # make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
@@ -25,9 +26,14 @@ setup: .venv/ok
 	touch $@
 
 test: setup
+	$(V)/ruff check lewm_nb nbs tests docs
 	$(V)/python tests/exported.py
 	OMP_NUM_THREADS=1 $(V)/nbdev_test --n_workers 2 --timing
 	OMP_NUM_THREADS=1 $(V)/python -m pytest -q tests
+
+format: setup
+	-$(V)/ruff check --fix --quiet nbs tests docs
+	$(V)/nbdev_export
 
 parity: .parity/ok$(TRANSFORMERS)
 	PARITY_RESULT=data/results/parity$(if $(TRANSFORMERS),_$(TRANSFORMERS)).json PARITY_FULL=$(PARITY_FULL) OMP_NUM_THREADS=1 \
@@ -62,4 +68,4 @@ results: setup
 	$(V)/python -c "from lewm_nb.decode import compare_decoders; compare_decoders()"
 	$(V)/python -c "from lewm_nb.scale.costs import compare_scaling; compare_scaling()"
 
-.PHONY: run setup test parity docs lab notebooks results
+.PHONY: run setup test format parity docs lab notebooks results

@@ -9,18 +9,23 @@ from tempfile import TemporaryDirectory
 root = Path(__file__).resolve().parent.parent
 
 
+SKIP = ".git", ".venv", ".parity", "runs", "data", "__pycache__"
+
+
 def sources(package: Path) -> dict:
     return {p.relative_to(package).as_posix(): p for p in package.rglob("*.py")}
 
 
 def main():
+    export = shutil.which("nbdev_export") or Path(sys.executable).parent / "nbdev_export"
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        shutil.copytree(root, copy, ignore=lambda at, names: [n for n in names if n in (".git", ".venv", ".parity", "runs", "data", "__pycache__")])
-        subprocess.run([shutil.which("nbdev_export") or str(Path(sys.executable).parent / "nbdev_export")], cwd=copy, check=True)
+        shutil.copytree(root, copy, ignore=lambda at, names: [n for n in names if n in SKIP])
+        subprocess.run([export], cwd=copy, check=True)
         have, want = sources(root / "lewm_nb"), sources(copy / "lewm_nb")
-        differ = [n for n in sorted(have.keys() | want.keys()) if n not in have or n not in want or not filecmp.cmp(have[n], want[n], shallow=False)]
-    if differ: sys.exit(f"lewm_nb/ is not the export of nbs/ in {', '.join(differ)}: run nbdev_export and commit")
+        differ = [name for name in sorted(have.keys() | want.keys()) if name not in have or name not in want
+                  or not filecmp.cmp(have[name], want[name], shallow=False)]
+    if differ: sys.exit(f"lewm_nb/ is not the export of nbs/ in {', '.join(differ)}: run nbdev_export")
     print(f"lewm_nb/ is the export of nbs/ ({len(have)} files)")
 
 

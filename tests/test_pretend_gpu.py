@@ -1,4 +1,7 @@
-"""With tensors that only claim to be on a graphics card: no device is mixed up, and no step or search asks the card for a number"""
+"""With tensors that only claim to be on a graphics card: no device is mixed up, nothing asks it for a number
+
+The fake tensors are PyTorch's. What it has no public way for is replaced here: moving a module to a card
+that is not there, and the backward pass, whose engine wants a driver."""
 import contextlib
 from unittest import mock
 
@@ -6,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from lewm_nb.data import Trajectories, Windows, Writer, collect
@@ -21,13 +23,14 @@ from lewm_nb.train import fit
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real graphics card")
 CARD, SIZE = torch.device("cuda:0"), 28
-CONFIGS = {"tiny": LeWMConfig.tiny(image_size=SIZE), "paper": LeWMConfig.paper(image_size=SIZE, encoder_depth=2, predictor_depth=2)}
+CONFIGS = {"tiny": LeWMConfig.tiny(image_size=SIZE),
+           "paper": LeWMConfig.paper(image_size=SIZE, encoder_depth=2, predictor_depth=2)}
 aten = torch.ops.aten
 copy, number, everywhere = aten._to_copy.default, aten._local_scalar_dense.default, aten.all.default
 
 
 class Pretend(TorchDispatchMode):
-    "Tensors on CARD have a shape and a type but no numbers, all others are real; `asked` holds what Python waits for."
+    "Tensors on CARD have shape and type but no numbers, others are real; `asked`: what Python waits for."
     def __init__(self):
         super().__init__()
         self.fake, self.asked, self.last = FakeTensorMode(allow_non_fake_inputs=True), [], None
@@ -40,7 +43,8 @@ class Pretend(TorchDispatchMode):
         x = args[0] if args else None
         waits = op is copy and "device" in kwargs and to != x.device.type and not kwargs.get("non_blocking")
         if op is number or waits: self.asked.append(op)
-        if op is number: return {torch.bool: self.last is everywhere, torch.int64: -1}.get(x.dtype, .5) # all is well; no step was bad
+        if op is number:                                # all is well, and no step was bad
+            return {torch.bool: self.last is everywhere, torch.int64: -1}.get(x.dtype, .5)
         self.last = op
         if op is not copy or there and to != "cpu" or "device" not in kwargs: return op(*args, **kwargs)
         dtype = kwargs.get("dtype") or x.dtype
@@ -49,13 +53,14 @@ class Pretend(TorchDispatchMode):
 
     def move(self, module): # in the place of `nn.Module.to`
         for part in module.modules():
-            for name, p in part._parameters.items():
-                if p is not None: part._parameters[name] = nn.Parameter(self.moved(p))
-            for name, b in part._buffers.items(): part._buffers[name] = self.moved(b)
+            for name, p in list(part.named_parameters(recurse=False)):
+                setattr(part, name, nn.Parameter(self.moved(p), p.requires_grad))
+            for name, b in list(part.named_buffers(recurse=False)): setattr(part, name, self.moved(b))
         return module
 
     def moved(self, x):
-        with _disable_current_modes(): return x if isinstance(x, FakeTensor) else FakeTensor(self.fake, x.detach().to("meta"), CARD)
+        if isinstance(x, FakeTensor): return x
+        with _disable_current_modes(): return FakeTensor(self.fake, x.detach().to("meta"), CARD)
 
 
 def backward(loss):
@@ -72,7 +77,8 @@ def backward(loss):
             if all(g is None for g in came): continue
             if hasattr(node, "variable"): node.variable.grad, = came
             if hasattr(node, "variable"): continue
-            made = (node.apply if isinstance(node, torch.autograd.function.BackwardCFunction) else node)(*came)
+            ours = isinstance(node, torch.autograd.function.BackwardCFunction)
+            made = (node.apply if ours else node)(*came)
             for g, (after, i) in zip(made if isinstance(made, tuple) else (made,), node.next_functions):
                 if g is None or after is None: continue
                 want = after._input_metadata[i]
@@ -85,13 +91,15 @@ def backward(loss):
 def card():
     "A machine with one graphics card, as far as PyTorch can be made to believe it."
     one, state = Pretend(), torch.zeros(16, dtype=torch.uint8)
-    answers = dict(is_available=True, is_bf16_supported=True, device_count=1, mem_get_info=(10 ** 11, 10 ** 11), get_rng_state=state,
-                   set_rng_state=None, manual_seed_all=None)
+    answers = dict(is_available=True, is_bf16_supported=True, device_count=1, mem_get_info=(10 ** 11,) * 2,
+                   get_rng_state=state, set_rng_state=None, manual_seed_all=None,
+                   is_current_stream_capturing=False)
     with contextlib.ExitStack() as stack:
         stack.enter_context(one.fake)
-        for name, answer in answers.items(): stack.enter_context(mock.patch(f"torch.cuda.{name}", return_value=answer))
-        stack.enter_context(mock.patch.object(Optimizer, "_accelerator_graph_capture_health_check", create=True))
-        ours = {"Tensor.backward": backward, "Tensor.pin_memory": lambda x, *_: x, "nn.Module.to": lambda m, *_, **__: one.move(m)}
+        for name, answer in answers.items():
+            stack.enter_context(mock.patch(f"torch.cuda.{name}", return_value=answer))
+        ours = {"Tensor.backward": backward, "Tensor.pin_memory": lambda x, *_: x,
+                "nn.Module.to": lambda m, *_, **__: one.move(m)}
         for name, our in ours.items(): stack.enter_context(mock.patch(f"torch.{name}", our))
         stack.enter_context(one)
         yield one
@@ -106,8 +114,8 @@ def test_it_notices(card):
     x = torch.ones(3, device=CARD)
     with pytest.raises(RuntimeError, match="device"): x + torch.ones(3)
     assert not card.asked
-    for ask in (lambda: x.sum().item(), lambda: x.cpu(), lambda: bool(x.isnan().any()), lambda: torch.ones(3).to(CARD),
-                lambda: x.new_tensor(2.)):
+    for ask in (lambda: x.sum().item(), lambda: x.cpu(), lambda: bool(x.isnan().any()),
+                lambda: torch.ones(3).to(CARD), lambda: x.new_tensor(2.)):
         card.asked.clear()
         ask()
         assert len(card.asked) == 1
@@ -117,12 +125,14 @@ def test_it_notices(card):
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("shared", (False, True))
 def test_a_training_step(card, name, precision, shared):
-    model, config = on_card(card, name).train(), TrainConfig(batch_size=4, num_projections=16, precision=precision)
+    config = TrainConfig(batch_size=4, num_projections=16, precision=precision)
+    model = on_card(card, name).train()
     if shared: share_batch_norm(model)
     with _disable_current_modes(): sigreg = SIGReg(17, 16)
     both = Losses(model, card.move(sigreg), precision)
     optimizer = optimizer_for(model, config)
-    batch = torch.zeros(4, 4, 3, SIZE, SIZE, dtype=torch.uint8, device=CARD), torch.zeros(4, 3, 10, device=CARD)
+    frames = torch.zeros(4, 4, 3, SIZE, SIZE, dtype=torch.uint8, device=CARD)
+    batch = frames, torch.zeros(4, 3, 10, device=CARD)
     for step in range(2): train_step(both, optimizer, batch, config, step)
     assert not card.asked
     for p in model.parameters(): assert p.grad.device == optimizer.state[p]["step"].device == CARD
@@ -134,7 +144,8 @@ def test_a_training_step(card, name, precision, shared):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_search(card, name, precision):
     model = on_card(card, name)
-    z, mean, noise = (torch.zeros(shape, device=CARD) for shape in ((2, 1, model.config.latent_dim), (2, 5, 10), (2, 16, 5, 10)))
+    z, mean, noise = (torch.zeros(shape, device=CARD)
+                      for shape in ((2, 1, model.config.latent_dim), (2, 5, 10), (2, 16, 5, 10)))
     for solver in CEM(16, 2, 4), MPPI(16, 2):
         with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
             plan, spoilt = solver.search(model, z, z[:, 0], None, mean, mean + 1, noise)
@@ -144,8 +155,9 @@ def test_a_search(card, name, precision):
 @pytest.fixture(scope="module")
 def walks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walks")
-    collect(TwoRoomVector(10, observe="state", terminate=False), GoToGoal(Room(), 1.), folder / "drawn", 10, 60, store_frames=False,
-            world="two_room", progress=False)
+    envs = TwoRoomVector(10, observe="state", terminate=False)
+    collect(envs, GoToGoal(Room(), 1.), folder / "drawn", 10, 60, store_frames=False, world="two_room",
+            progress=False)
     drawn = Trajectories(folder / "drawn", size=SIZE)
     Writer(folder / "stored").append([drawn[i] for i in range(10)])
     return {"drawn": drawn, "stored": Trajectories(folder / "stored")}
@@ -159,10 +171,11 @@ def test_training_asks_only_for_its_log(card, walks, frames, workers):
         card.asked.clear()
         config = TrainConfig(steps=steps, batch_size=8, num_projections=16, precision="bfloat16")
         with _disable_current_modes(): model = LeWM(CONFIGS["tiny"])
-        rows = fit(model, train, config, valid, log_every=100, device="cuda:0", progress=False, compile=False, workers=workers)[1]
+        rows = fit(model, train, config, valid, log_every=100, device="cuda:0", progress=False, compile=False,
+                   workers=workers)[1]
         assert len(rows) == 2
         return len(card.asked)
-    assert len(Windows(train, 8)) > 6                                        # each epoch's order is copied once
+    assert len(Windows(train, 8)) > 6                                      # each epoch's order is copied once
     assert asked(2) == asked(6) > 0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from lewm_nb.evaluate import rate
 
 root = Path(__file__).resolve().parent.parent
-readme = (root / "README.md").read_text()
+readme = (root / "README.md").read_text(encoding="utf-8")
 
 
 def percent(r): return f"{100 * r['rate']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}]"
@@ -45,7 +45,7 @@ def test_speeds_are_those_of_the_files():
 
 def test_map_lists_every_chapter_with_its_own_words():
     for path in sorted((root / "nbs").glob("[0-9]*.ipynb")):
-        first = "".join(json.loads(path.read_text())["cells"][0]["source"])
+        first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title, description = re.match(r"# (.*)\n+> (.*)", first).groups()
         assert f"| [{title}](nbs/{path.name}) | {description} |" in readme
 

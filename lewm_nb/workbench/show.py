@@ -5,22 +5,23 @@
 # %% auto #0
 __all__ = ['COLOURS', 'png', 'film', 'save_gif']
 
-# %% ../../nbs/91_show.ipynb #91-show-003
+# %% ../../nbs/91_show.ipynb #91-show-004
 import base64
 import io
-from uuid import uuid4
+import json
+from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-# %% ../../nbs/91_show.ipynb #91-show-006
+# %% ../../nbs/91_show.ipynb #91-show-007
 COLOURS = {"real": "#0072B2", "imagined": "#D55E00", "goal": "#009E73", "random": "#999999"}
 
-# %% ../../nbs/91_show.ipynb #91-show-013
-def png(picture,      # matplotlib figure, or (H,W,3) uint8
-        dpi: int = 72, # for figures
+# %% ../../nbs/91_show.ipynb #91-show-014
+def png(picture,       # matplotlib figure, or (H,W,3) uint8
+        dpi: int = 80, # dots per inch, for figures
         zoom: int = 1, # each pixel of an array becomes zoom × zoom
        ) -> bytes:
     "Encode a figure or an image as PNG."
@@ -32,42 +33,44 @@ def png(picture,      # matplotlib figure, or (H,W,3) uint8
     else:
         array = np.asarray(picture)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-            raise ValueError(f"picture has dtype {array.dtype} and shape {array.shape}; expected a figure or (H,W,3) uint8")
+            raise ValueError(f"picture is {array.dtype} {array.shape}; expected a figure or (H,W,3) uint8")
         image = Image.fromarray(array.repeat(zoom, 0).repeat(zoom, 1))
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
-# %% ../../nbs/91_show.ipynb #91-show-019
+# %% ../../nbs/91_show.ipynb #91-show-018
 def film(draw,           # value → figure or (H,W,3) uint8
          values,         # one picture each, in the slider's order
          name: str = "", # of what the slider changes
-         dpi: int = 72, zoom: int = 1,
+         dpi: int = 80,  # dots per inch, for figures
+         zoom: int = 1,  # each pixel of an array becomes zoom × zoom
          start: int = 0, # which picture to show first
         ):               # IPython HTML
     "A slider over the pictures `draw(value)`; moves without a kernel."
     from IPython.display import HTML
     values = list(values)
-    if not values: raise ValueError("values is empty; expected one value or more")
-    key = "film" + uuid4().hex[:8]
-    shown = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in values]
+    if not 0 <= start < len(values):
+        raise ValueError(f"start is {start} of {len(values)} values; expected one of their places, from 0")
+    labels = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in values]
     sources = [base64.b64encode(png(draw(v), dpi, zoom)).decode() for v in values]
-    images = "".join(f'<img alt="{name} {label}" src="data:image/png;base64,{source}" '
+    images = "".join(f'<img alt="{escape(f"{name} {label}")}" src="data:image/png;base64,{source}" '
                      f'style="max-width:100%;display:{"block" if i == start else "none"}">'
-                     for i, (label, source) in enumerate(zip(shown, sources)))
+                     for i, (label, source) in enumerate(zip(labels, sources)))
     move = ("const f=this.closest('.film'),n=+this.value;"
             "f.querySelectorAll('img').forEach((e,i)=>e.style.display=i==n?'block':'none');"
-            "f.querySelector('output').textContent=f.dataset.labels.split('|')[n]")
-    return HTML(f'<div class="film" id="{key}" data-labels="{"|".join(shown)}">'
-                f'<label>{name} <input type="range" min="0" max="{len(values) - 1}" value="{start}" step="1" '
-                f'style="width:60%;vertical-align:middle" aria-label="{name}" oninput="{move}"></label> '
-                f'<output>{shown[start]}</output><div>{images}</div></div>')
+            "f.querySelector('output').textContent=JSON.parse(f.dataset.labels)[n]")
+    return HTML(f'<div class="film" data-labels="{escape(json.dumps(labels))}">'
+                f'<label>{escape(name)} <input type="range" min="0" max="{len(values) - 1}" value="{start}" '
+                f'step="1" style="width:60%;vertical-align:middle" aria-label="{escape(name)}" '
+                f'oninput="{move}"></label> '
+                f'<output>{escape(labels[start])}</output><div>{images}</div></div>')
 
-# %% ../../nbs/91_show.ipynb #91-show-025
-def save_gif(path,                  # where to write: a path or an open file
-             frames: np.ndarray,    # (T,H,W,3) uint8
-             milliseconds: int = 80, # each frame is shown
-             zoom: int = 1,
+# %% ../../nbs/91_show.ipynb #91-show-022
+def save_gif(path,                   # where to write: a path or an open file
+             frames: np.ndarray,     # (T,H,W,3) uint8
+             milliseconds: int = 80, # that each frame is shown
+             zoom: int = 1,          # each pixel becomes zoom × zoom
             ):
     "Write frames as an animated GIF."
-    pictures = [Image.fromarray(f).resize((f.shape[1] * zoom, f.shape[0] * zoom), Image.NEAREST) for f in frames]
-    pictures[0].save(path, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    large = [Image.fromarray(f).resize((f.shape[1] * zoom, f.shape[0] * zoom), Image.NEAREST) for f in frames]
+    large[0].save(path, format="GIF", save_all=True, append_images=large[1:], duration=milliseconds, loop=0)
