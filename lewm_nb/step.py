@@ -6,27 +6,29 @@
 __all__ = ['losses', 'TrainConfig', 'lr_at', 'lam_at', 'optimizer_for', 'Losses', 'train_step', 'evaluating', 'valid_loss',
            'save_checkpoint', 'read_checkpoint', 'load_checkpoint']
 
-# %% ../nbs/26_step.ipynb #26-step-003
+# %% ../nbs/26_step.ipynb #26-step-004
 import json
 import math
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
+from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
 from .lewm import LeWM
-from .workbench.distributed import mean_over_processes
-from .workbench.results import write_whole
 from .sigreg import SIGReg
+from .workbench.distributed import mean_over_processes, several
+from .workbench.results import write_whole
 
-# %% ../nbs/26_step.ipynb #26-step-010
+# %% ../nbs/26_step.ipynb #26-step-009
 def _look(name, value):
-    "Raise unless finite. Only where the value is at hand: for a GPU's the program would have to wait."
-    if value.device.type == "cpu" and not value.isfinite():
+    "Raise unless finite, where the value is at hand and no other process would be left waiting."
+    if value.device.type == "cpu" and not several() and not value.isfinite():
         raise FloatingPointError(f"{name} is {value.item()}; expected a finite number")
 
 
@@ -35,7 +37,7 @@ def losses(model: LeWM,
            actions: Tensor, # (B,T-1,K)
            sigreg: SIGReg,  # or any function (T,B,D) → ()
            precision: str = "float32", # or "bfloat16": of what the model computes; losses are float32
-           encode=None,     # used in place of `model.encode`
+           encode=None,     # used in place of `model.encode`, for instance a compiled one
           ) -> tuple:       # prediction loss (), SIGReg (), z (B,T,D)
     "The two terms of the LeWM loss; gradients flow into both sides of the prediction (§3.1)."
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -46,7 +48,7 @@ def losses(model: LeWM,
     _look("prediction loss", prediction)
     return prediction, sigreg(z.transpose(0, 1)), z
 
-# %% ../nbs/26_step.ipynb #26-step-019
+# %% ../nbs/26_step.ipynb #26-step-018
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. Start from `tiny` or `paper` and override."
@@ -58,35 +60,50 @@ class TrainConfig:
     warmup: float = 0.1           # share of the steps
     clip: float = 1.              # largest gradient norm
     lam: float = 0.01             # λ; 0 trains without SIGReg
-    lam_start: float = None       # a larger λ for the first step, from which it falls to `lam`
+    lam_start: float | None = None # a larger λ for the first step, from which it falls to `lam`
     anneal: float = 0.5           # share of the steps over which it falls
     knots: int = 17
     num_projections: int = 256
     pooled: bool = False          # SIGReg on one cloud of all time steps, not on one for each
     seed: int = 0                 # of the batches and the projections
-    precision: str = "float32"    # or "bfloat16": of the model's arithmetic; weights, losses and optimizer keep float32
+    precision: str = "float32"    # or "bfloat16": of the model's arithmetic; the rest keeps float32
 
-    def __post_init__(self):
-        at_least = {"steps": 1, "batch_size": 2, "num_frames": 2, "weight_decay": 0, "warmup": 0, "anneal": 0,
-                    "lam": 0, "knots": 2, "num_projections": 1, "seed": 0}
-        if self.lam_start is not None: at_least["lam_start"] = self.lam
-        for name, low in at_least.items():
-            high = 1 if name in ("warmup", "anneal") else math.inf
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected {low} to {high}")
-        for name in "lr", "clip":
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected above 0")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision is {self.precision!r}; expected 'float32' or 'bfloat16'")
+    def __post_init__(self): _check_numbers(self)
 
     @classmethod
-    def tiny(cls, **changes): return replace(cls(), **changes)
+    def tiny(cls, **changes):     # of fields
+        "The book's setting."
+        return replace(cls(), **changes)
 
     @classmethod
-    def paper(cls, steps: int, **changes):
+    def paper(cls, steps: int, **changes): # of the other fields
+        "The published setting; the number of steps is yours."
         return replace(cls(steps=steps, batch_size=128, lr=5e-5, warmup=0.01, lam=0.09, num_projections=1024,
                            precision="bfloat16"), **changes)
+
+# %% ../nbs/26_step.ipynb #26-step-019
+_LOWEST = dict(steps=1, batch_size=2, num_frames=2, lr=0, weight_decay=0, warmup=0, clip=0, lam=0, lam_start=0,
+               anneal=0, knots=2, num_projections=1, seed=0)
+_HIGHEST = dict(warmup=1, anneal=1, seed=2 ** 32 - 1)
+
+
+def _check_numbers(config):
+    "Each field within its range; numbers become plain ones, which JSON can hold."
+    for field in fields(config):
+        name, value, kind = field.name, getattr(config, field.name), type(field.default)
+        if name not in _LOWEST or (name == "lam_start" and value is None): continue
+        whole, low, high = kind is int, _LOWEST[name], _HIGHEST.get(name, math.inf)
+        if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+            raise ValueError(f"{name} is {value!r}; expected a {'whole ' if whole else ''}number")
+        if not low <= value <= high: raise ValueError(f"{name} is {value}; expected {low} to {high}")
+        object.__setattr__(config, name, int(value) if whole else float(value))
+    for name in "lr", "clip":
+        if not getattr(config, name) > 0: raise ValueError(f"{name} is {getattr(config, name)}; expected above 0")
+    if config.lam_start is not None and config.lam_start < config.lam:
+        raise ValueError(f"lam_start is {config.lam_start}; expected {config.lam} (lam) or more")
+    if config.pooled not in (True, False): raise ValueError(f"pooled is {config.pooled!r}; expected True or False")
+    if config.precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision is {config.precision!r}; expected 'float32' or 'bfloat16'")
 
 # %% ../nbs/26_step.ipynb #26-step-022
 def lr_at(config: TrainConfig,
@@ -107,25 +124,33 @@ def lam_at(config: TrainConfig,
     return config.lam_start * (config.lam / config.lam_start) ** (step / span)
 
 # %% ../nbs/26_step.ipynb #26-step-028
-def optimizer_for(model: nn.Module,
-                  config: TrainConfig,
+def optimizer_for(model: nn.Module,    # the one to train
+                  config: TrainConfig, # its learning rate and decay
                  ) -> torch.optim.AdamW:
-    "AdamW with weight decay on matrices, none on biases, gains and other vectors."
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    fused = all(p.device.type != "cpu" for p in model.parameters()) # one pass over all weights
-    return torch.optim.AdamW([{"params": matrices, "weight_decay": config.weight_decay},
-                              {"params": vectors, "weight_decay": 0.}], lr=config.lr, fused=fused)
+    "AdamW with weight decay on matrices and kernels, none on vectors, positions and the class token."
+    inputs = [name for name, _ in model.named_parameters()
+              if name.split(".")[-1] in ("pos", "pos_embed", "cls_token")]
+    groups = param_groups_weight_decay(model, config.weight_decay, no_weight_decay_list=inputs)
+    fused = all(p.device.type != "cpu" for p in model.parameters()) # on a CPU it would change the last digits
+    return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
 # %% ../nbs/26_step.ipynb #26-step-035
 class Losses(nn.Module):
     "`losses` as the forward of a module, which is what processes can share and a profiler can count."
-    def __init__(self, model: LeWM, sigreg: SIGReg, precision: str = "float32", compile: bool = False):
+    def __init__(self, model: LeWM,
+                 sigreg: SIGReg,              # or any function (T,B,D) → ()
+                 precision: str = "float32",  # or "bfloat16"
+                 compile: bool = False,       # the encoder
+                ):
         super().__init__()
         self.model, self.sigreg, self.precision = model, sigreg, precision
         self.encode = torch.compile(model.encode) if compile else model.encode
 
-    def forward(self, frames, actions): return losses(self.model, frames, actions, self.sigreg, self.precision, self.encode)
+    def forward(self, frames: Tensor, # (B,T,C,H,W) uint8
+                actions: Tensor,      # (B,T-1,K)
+               ) -> tuple:            # prediction loss (), SIGReg (), z (B,T,D)
+        "As `losses`."
+        return losses(self.model, frames, actions, self.sigreg, self.precision, self.encode)
 
 
 def train_step(both: nn.Module,      # `Losses` of a model, perhaps spread over processes
@@ -148,7 +173,7 @@ def train_step(both: nn.Module,      # `Losses` of a model, perhaps spread over 
 
 # %% ../nbs/26_step.ipynb #26-step-041
 @contextmanager
-def evaluating(model: nn.Module):
+def evaluating(model: nn.Module): # its mode is put back afterwards
     "For a while: evaluation mode, and no gradients."
     training = model.training
     model.eval()
@@ -160,11 +185,12 @@ def evaluating(model: nn.Module):
 def valid_loss(model: LeWM,
                windows,          # `Windows` of episodes that were not trained on, or a list of such batches
                batches: int = 2, # the first so many
-               precision: str = "float32",
-              ) -> float:
+               precision: str = "float32", # or "bfloat16"
+              ) -> float:        # mean over batches and processes
     "Prediction loss on held-out windows, in evaluation mode."
     with evaluating(model):
-        each = [losses(model, *(x.to(model.device) for x in windows[i]), lambda z: None, precision)[0] for i in range(batches)]
+        there = [[x.to(model.device) for x in windows[i]] for i in range(batches)]
+        each = [losses(model, *batch, lambda z: None, precision)[0] for batch in there]
     return mean_over_processes(torch.stack(each).mean()).item()
 
 # %% ../nbs/26_step.ipynb #26-step-048
@@ -182,11 +208,10 @@ def save_checkpoint(path: Path,          # of the file to write
     bad = [k for k, v in tensors.items() if not v.isfinite().all()]
     if bad: raise FloatingPointError(f"step {step}: {bad[0]} is not finite; {path} is not written")
     about = {"step": step, "config": asdict(config), "model": asdict(model.config), "history": history}
-    tensors = {k: v.contiguous() for k, v in tensors.items()}
-    data = safetensors.torch.save(tensors, {"lewm_nb": json.dumps(about)})
+    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, {"lewm_nb": json.dumps(about)})
     write_whole(path, lambda f: f.write(data))
 
-# %% ../nbs/26_step.ipynb #26-step-050
+
 def read_checkpoint(path: Path, # written by `save_checkpoint`
                    ) -> tuple:  # what is no tensor, tensors by name
     "What a checkpoint holds; `ValueError` if it is not whole."
@@ -196,6 +221,13 @@ def read_checkpoint(path: Path, # written by `save_checkpoint`
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as e:
         raise ValueError(f"{path} is not a whole checkpoint of lewm_nb: {e}") from None
 
+# %% ../nbs/26_step.ipynb #26-step-051
+def _check_same(path, name, theirs, ours):
+    theirs = asdict(type(ours)()) | theirs                 # a field that came later had its default before
+    ours = json.loads(json.dumps(asdict(ours)))
+    differ = {k: (theirs[k], v) for k, v in ours.items() if theirs[k] != v}
+    if differ: raise ValueError(f"{path} was made with another {name} (file, expected): {differ}")
+
 
 def load_checkpoint(path: Path,         # written by `save_checkpoint`
                     model: LeWM,        # filled
@@ -204,14 +236,15 @@ def load_checkpoint(path: Path,         # written by `save_checkpoint`
                    ) -> tuple:          # step to go on from, history
     "Put weights and optimizer back as they were; `ValueError` if the run was another one."
     about, tensors = read_checkpoint(path)
-    for name, ours in (("config", config), ("model", model.config)):
-        theirs = asdict(type(ours)()) | about[name]        # a field that came later had its default before
-        differ = {k: (theirs[k], v) for k, v in json.loads(json.dumps(asdict(ours))).items() if theirs[k] != v}
-        if differ: raise ValueError(f"{path} was made with another {name} (file, expected): {differ}")
+    _check_same(path, "config", about["config"], config)
+    _check_same(path, "model", about["model"], model.config)
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state = {}
-    for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-        got = {k.split(".", 2)[2]: v for k, v in tensors.items() if k.startswith(f"optimizer.{i}.")}
-        if got: state[i] = {k: torch.empty_like(p).copy_(v) if v.ndim else v for k, v in got.items()}
+    for name, v in tensors.items():
+        if not name.startswith("optimizer."): continue
+        _, i, key = name.split(".")
+        average = torch.empty_like(parameters[int(i)]).copy_(v) if v.ndim else v # in its parameter's layout
+        state.setdefault(int(i), {})[key] = average
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return about["step"], about["history"]
