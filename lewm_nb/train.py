@@ -71,8 +71,8 @@ class Run:
         seen = self.monitor(gathered(z), self.step)
         loss, seen = prediction + lam * spread, {k: seen[k] for k in ("latent_std", "effective_rank")}
         return {"step": self.step, "loss": loss.item(), "prediction": prediction.item(),
-                "sigreg": spread.item(), **seen, "lam": lam, "lr": lr_at(self.config, self.step), "grad_norm": norm.item(),
-                "seconds": self.before + time.time() - self.began}
+                "sigreg": spread.item(), **seen, "lam": lam, "lr": lr_at(self.config, self.step),
+                "grad_norm": norm.item(), "seconds": self.before + time.time() - self.began}
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def _check(run, train):
     expect(size == c.action_dim, f"train has actions of {size} numbers; expected action_dim {c.action_dim}")
     expect(H == W == c.image_size,
            f"train has frames of {H} × {W} pixels; expected image_size {c.image_size}")
-    expect(T > history, f"num_frames is {T}; expected {history + 1} or more for the model's history of {history}")
+    expect(T > history, f"num_frames is {T}; expected {history + 1} or more for a model of history {history}")
     minutes = run.options.minutes
     expect(minutes is None or run.out, f"minutes is {minutes}, out is None; expected a folder to go on from")
     if run.out is None or run.me.rank: return
@@ -237,7 +237,7 @@ def fit(model: LeWM,                 # trained in place
         callbacks: tuple = (),       # more `Callback`s
         **kwargs,                    # fields of `RunOptions`
        ) -> tuple:                   # model, history: one row per logged step
-    "Train, with the processes launched beside this one. On a CPU a seed fixes the result, interrupted or not."
+    "Train, with the processes launched beside this one. On a CPU a seed fixes the result, stopped or not."
     options = RunOptions(**kwargs)
     me = this_process(options.device)
     run = Run(model, config, options, me, None if out is None else Path(out))
