@@ -65,7 +65,7 @@ def check_numbers(config,             # a frozen dataclass
         if not low <= value <= high: raise ValueError(f"{name} is {value}; expected {low} to {high}")
         object.__setattr__(config, name, int(value) if whole else float(value))
 
-
+# %% ../nbs/26_step.ipynb #26-step-019
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. Start from `tiny` or `paper` and override."
@@ -106,7 +106,7 @@ class TrainConfig:
         return replace(cls(steps=steps, batch_size=128, lr=5e-5, warmup=0.01, lam=0.09, num_projections=1024,
                            precision="bfloat16"), **changes)
 
-# %% ../nbs/26_step.ipynb #26-step-021
+# %% ../nbs/26_step.ipynb #26-step-022
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     "How a training is run; nothing here changes what is learned."
@@ -120,7 +120,7 @@ class RunOptions:
 
     def __post_init__(self): check_numbers(self, dict(save_every=1, log_every=1, minutes=0, workers=0))
 
-# %% ../nbs/26_step.ipynb #26-step-024
+# %% ../nbs/26_step.ipynb #26-step-025
 def lr_at(config: TrainConfig,
           step: int,           # from 0
          ) -> float:
@@ -129,7 +129,7 @@ def lr_at(config: TrainConfig,
     if step < warm: return config.lr * (step + 1) / warm
     return config.lr / 2 * (1 + math.cos(math.pi * (step - warm) / max(1, config.steps - warm)))
 
-# %% ../nbs/26_step.ipynb #26-step-027
+# %% ../nbs/26_step.ipynb #26-step-028
 def lam_at(config: TrainConfig,
            step: int,           # from 0
           ) -> float:
@@ -138,7 +138,7 @@ def lam_at(config: TrainConfig,
     if config.lam_start is None or config.lam == 0 or step >= span: return config.lam
     return config.lam_start * (config.lam / config.lam_start) ** (step / span)
 
-# %% ../nbs/26_step.ipynb #26-step-030
+# %% ../nbs/26_step.ipynb #26-step-031
 def optimizer_for(model: nn.Module,    # the one to train
                   config: TrainConfig, # its learning rate and decay
                  ) -> torch.optim.AdamW:
@@ -149,7 +149,7 @@ def optimizer_for(model: nn.Module,    # the one to train
     fused = all(p.device.type != "cpu" for p in model.parameters()) # on a CPU it would change the last digits
     return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
-# %% ../nbs/26_step.ipynb #26-step-037
+# %% ../nbs/26_step.ipynb #26-step-038
 class Losses(nn.Module):
     "`losses` as the forward of a module, which is what processes can share and a profiler can count."
     def __init__(self, model: LeWM,
@@ -186,7 +186,7 @@ def train_step(both: nn.Module,      # `Losses` of a model, perhaps spread over 
     optimizer.step()
     return prediction.detach(), spread.detach(), z.detach(), norm
 
-# %% ../nbs/26_step.ipynb #26-step-043
+# %% ../nbs/26_step.ipynb #26-step-044
 @contextmanager
 def together(device: torch.device): # where the processes exchange numbers
     "What stops one process stops all, so that nobody waits for one that is gone."
@@ -197,7 +197,7 @@ def together(device: torch.device): # where the processes exchange numbers
     if problem: raise problem
     if any(stopped): raise ValueError(f"process {stopped.index(1)} stopped; its message says why")
 
-# %% ../nbs/26_step.ipynb #26-step-046
+# %% ../nbs/26_step.ipynb #26-step-049
 @contextmanager
 def evaluating(model: nn.Module): # its mode is put back afterwards
     "For a while: evaluation mode, and no gradients."
@@ -219,7 +219,7 @@ def valid_loss(model: LeWM,
         each = [losses(model, *batch, lambda z: None, precision)[0] for batch in there]
     return mean_over_processes(torch.stack(each).mean()).item()
 
-# %% ../nbs/26_step.ipynb #26-step-053
+# %% ../nbs/26_step.ipynb #26-step-054
 def save_checkpoint(path: Path,          # of the file to write
                     model: LeWM,
                     optimizer: torch.optim.Optimizer,
@@ -248,7 +248,7 @@ def read_checkpoint(path: Path, # written by `save_checkpoint`
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as e:
         raise ValueError(f"{path} is not a whole checkpoint of lewm_nb: {e}") from None
 
-# %% ../nbs/26_step.ipynb #26-step-056
+# %% ../nbs/26_step.ipynb #26-step-057
 def _check_same(path, name, theirs, ours):
     theirs = asdict(type(ours)()) | theirs                 # a field that came later had its default before
     ours = json.loads(json.dumps(asdict(ours)))
@@ -276,7 +276,7 @@ def load_checkpoint(path: Path,         # written by `save_checkpoint`
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return about["step"], about["history"]
 
-# %% ../nbs/26_step.ipynb #26-step-072
+# %% ../nbs/26_step.ipynb #26-step-073
 def _converted(name, kind, text):
     try:
         with redirect_stderr(io.StringIO()):

@@ -74,7 +74,7 @@ class Run:
                 "sigreg": spread.item(), **seen, "lam": lam, "lr": lr_at(self.config, self.step),
                 "grad_norm": norm.item(), "seconds": self.before + time.time() - self.began}
 
-
+# %% ../nbs/27_train.ipynb #27-train-013
 @contextmanager
 def _saying_where(run, step=None):
     try: yield
@@ -83,7 +83,7 @@ def _saying_where(run, step=None):
         kept = f"the last good state is in {run.checkpoint}" if there else "no state was saved"
         raise type(e)(f"step {run.step if step is None else step}: {e}; {kept}") from None
 
-# %% ../nbs/27_train.ipynb #27-train-015
+# %% ../nbs/27_train.ipynb #27-train-016
 class Callback:
     "Called on the way of a training; override what you need."
     def start(self, run: Run): "Before the first step."
@@ -128,7 +128,7 @@ class _Keeper(Callback):
         with together(run.me.device), _saying_where(run):
             if run.me.rank == 0: save(*args)
 
-# %% ../nbs/27_train.ipynb #27-train-018
+# %% ../nbs/27_train.ipynb #27-train-019
 def plot_history(history: list,       # rows as `fit` returns them
                  config: TrainConfig, # that they were made with
                 ) -> plt.Figure:      # four panels
@@ -153,7 +153,7 @@ def plot_history(history: list,       # rows as `fit` returns them
         axes[1].annotate(label, (at[-1], value), color=grey, ha="right", va=side)
     return fig
 
-# %% ../nbs/27_train.ipynb #27-train-022
+# %% ../nbs/27_train.ipynb #27-train-023
 class _Progress(Callback):
     "A bar in a terminal, one figure that is redrawn in a notebook, nothing when switched off."
     def start(self, run):
@@ -180,7 +180,7 @@ class _Progress(Callback):
         else: self.handle = display(fig, display_id=True)
         self.due = time.time() + 10 * (time.time() - now)
 
-# %% ../nbs/27_train.ipynb #27-train-024
+# %% ../nbs/27_train.ipynb #27-train-025
 def _check(run, train):
     def expect(right, message):
         if not right: raise ValueError(message)
@@ -226,7 +226,7 @@ def _resume(run, train):
     run.before = run.history[-1]["seconds"] if run.history else 0.
     run.monitor.largest = max((row["latent_std"] for row in run.history), default=0.)
 
-# %% ../nbs/27_train.ipynb #27-train-026
+# %% ../nbs/27_train.ipynb #27-train-027
 @delegates(RunOptions)
 def fit(model: LeWM,                 # trained in place
         train: Trajectories,         # episodes to learn from
@@ -252,10 +252,8 @@ def fit(model: LeWM,                 # trained in place
     compile = options.compile if options.compile is not None else card and find_spec("triton") is not None
     both = in_step(Losses(model, pooled, config.precision, compile))
     hooks = _Watch(held_out, watch), *callbacks, _Clock(), _Keeper(), _Progress()
-
     def call(moment):
         for hook in hooks: getattr(hook, moment)(run)
-
     with torch.random.fork_rng([me.device] if card else []):
         call("start")
         try:
@@ -274,7 +272,7 @@ def fit(model: LeWM,                 # trained in place
     told(None)                                             # nobody leaves before the last file is written
     return model.eval(), run.history
 
-# %% ../nbs/27_train.ipynb #27-train-064
+# %% ../nbs/27_train.ipynb #27-train-065
 @dataclass(frozen=True, kw_only=True)
 class _Arguments(RunOptions):
     "Train a LeWorldModel on a folder of trajectories; for several: accelerate launch -m lewm_nb.train"
@@ -301,7 +299,7 @@ def _prepared(args):
     model = LeWM(preset(**{"action_dim": data.meta["action_size"]} | models))
     return (model, *(data.split(1 - args.valid, config.seed) if args.valid else (data, None)), config)
 
-# %% ../nbs/27_train.ipynb #27-train-065
+# %% ../nbs/27_train.ipynb #27-train-066
 def _finish(out, history, config, processes):
     step, figure = read_checkpoint(out / "checkpoint.safetensors")[0]["step"], plot_history(history, config)
     write_whole(out / "history.json", lambda f: f.write(json.dumps(history, indent=1).encode()))
@@ -326,6 +324,6 @@ def main(argv: list = None): # words of the command line; those of the process b
     except (FloatingPointError, OSError) as e: sys.exit(f"\n{e}")
     if several(): torch.distributed.destroy_process_group()
 
-# %% ../nbs/27_train.ipynb #27-train-066
+# %% ../nbs/27_train.ipynb #27-train-067
 #| eval: false
 if __name__ == "__main__": main()

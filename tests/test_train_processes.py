@@ -1,8 +1,8 @@
 """Several processes train as one: the same losses on the same global batch, by accelerate on the CPU (gloo)
 
 Adam's steps and ReLUs on a blank background magnify rounding. At a learning rate of 1e-3 the convolutional
-encoder's losses come apart by 1e-3 within 50 steps if the windows of a batch are only put in another order, in one
-process. So the rates here are low enough for 1e-5 to mean something."""
+encoder's losses come apart by 1e-3 within 50 steps if the windows of a batch are only put in another order, in
+one process. So the rates here are low enough for 1e-5 to mean something."""
 import json
 import os
 import subprocess
@@ -68,9 +68,9 @@ open(f"{out}{me.rank}", "w").write(first + chr(10) + then)
 
 
 def launch(processes, script, *words):
-    several = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes),
-               "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    words = [*(several if processes > 1 else [sys.executable]), str(script), *map(str, words)]
+    options = "--num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0".split()
+    several = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", *options, "--num_processes"]
+    words = [*([*several, str(processes)] if processes > 1 else [sys.executable]), str(script), *map(str, words)]
     done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -88,8 +88,8 @@ def run(folder, processes, *arguments, name):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     envs = TwoRoomVector(50, observe="state", terminate=False)
-    collect(envs, GoToGoal(Room(), 1., seed=0), folder / "walks", 50, 60, store_frames=False, world="two_room",
-            progress=False)
+    collect(envs, GoToGoal(Room(), 1., seed=0), folder / "walks", 50, 60, store_frames=False,
+            world="two_room", progress=False)
     return folder
 
 
@@ -112,7 +112,7 @@ def test_three_processes_share_63_windows(folder):
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(folder):
-    with pytest.raises(AssertionError, match="batch_size is 63; expected a multiple of 2, the processes that share it"):
+    with pytest.raises(AssertionError, match="batch_size is 63; expected a multiple of 2, the processes"):
         run(folder, 2, "vit", 63, 3e-4, "shared", name="unequal")
 
 

@@ -18,15 +18,16 @@ from lewm_nb.worlds.two_room import GoToGoal, Room, TwoRoomVector
 root = Path(__file__).resolve().parent.parent
 PATHS = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
-SETTINGS = ("--steps", "300", "--save-every", "7", "--log-every", "5", "--device", "cpu", "--set", "batch_size=8",
-            "num_projections=16", "model.image_size=16", "model.encoder_width=8", "model.latent_dim=4",
+SETTINGS = ("--steps", "300", "--save-every", "7", "--log-every", "5", "--device", "cpu", "--set",
+            "batch_size=8", "num_projections=16", "model.image_size=16", "model.encoder_width=8", "model.latent_dim=4",
             "model.projector_hidden=16")
 
 
 def start(folder, out, *more, before=""):
     words = f"{before}from lewm_nb.train import main; main()"
-    command = [sys.executable, "-c", words, str(folder / "walks"), "--out", str(folder / out), *SETTINGS, *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT)
+    words = [sys.executable, "-c", words, str(folder / "walks"), "--out", str(folder / out), *SETTINGS, *more]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(words, text=True, env=ENVIRONMENT, **pipes)
 
 
 def finish(process):
@@ -43,15 +44,15 @@ def numbers(folder):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stops")
     envs = TwoRoomVector(20, observe="state", terminate=False)
-    collect(envs, GoToGoal(Room(), 1., seed=0), folder / "walks", 20, 60, store_frames=False, world="two_room",
-            progress=False)
+    collect(envs, GoToGoal(Room(), 1., seed=0), folder / "walks", 20, 60, store_frames=False,
+            world="two_room", progress=False)
     code, said = finish(start(folder, "whole"))
     assert code == 0, said
     return folder
 
 
 def killed(folder, out, kills, seed):
-    "Kill at random moments between the first checkpoint that a process could write and its end; how often it was still alive."
+    "Kill at random moments after the first checkpoint that a process could write; how often it was still alive."
     moments, hits = random.Random(seed), 0
     checkpoint = folder / out / "checkpoint.safetensors"
     while hits < kills:
