@@ -1,7 +1,7 @@
 """Several processes train as one: the same losses on the same global batch, by accelerate on the CPU (gloo)
 
 Adam's steps and ReLUs on a blank background magnify rounding. At a learning rate of 1e-3 the convolutional
-encoder's losses come apart by 1e-3 within 50 steps if the windows of a batch are only put in another order, in
+encoder's losses come apart by 1e-3 within 50 steps if the windows of a batch only change their order, in
 one process. So the rates here are low enough for 1e-5 to mean something."""
 import json
 import os
@@ -69,8 +69,8 @@ open(f"{out}{me.rank}", "w").write(first + chr(10) + then)
 
 def launch(processes, script, *words):
     options = "--num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0".split()
-    several = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", *options, "--num_processes"]
-    words = [*([*several, str(processes)] if processes > 1 else [sys.executable]), str(script), *map(str, words)]
+    several = "-m", "accelerate.commands.launch", "--multi_gpu", *options, "--num_processes", str(processes)
+    words = [sys.executable, *(several if processes > 1 else ()), str(script), *map(str, words)]
     done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
 

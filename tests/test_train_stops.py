@@ -19,8 +19,8 @@ root = Path(__file__).resolve().parent.parent
 PATHS = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
 SETTINGS = ("--steps", "300", "--save-every", "7", "--log-every", "5", "--device", "cpu", "--set",
-            "batch_size=8", "num_projections=16", "model.image_size=16", "model.encoder_width=8", "model.latent_dim=4",
-            "model.projector_hidden=16")
+            "batch_size=8", "num_projections=16", "model.image_size=16", "model.encoder_width=8",
+            "model.latent_dim=4", "model.projector_hidden=16")
 
 
 def start(folder, out, *more, before=""):
@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 def killed(folder, out, kills, seed):
-    "Kill at random moments after the first checkpoint that a process could write; how often it was still alive."
+    "Kill at random moments after the first checkpoint that it could write; how often it was still alive."
     moments, hits = random.Random(seed), 0
     checkpoint = folder / out / "checkpoint.safetensors"
     while hits < kills:
