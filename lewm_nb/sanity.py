@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['action_use', 'encode_episodes', 'linear_map', 'r2', 'nearest_map']
 
-# %% ../nbs/28_sanity.ipynb #28-sanity-003
+# %% ../nbs/28_sanity.ipynb #28-sanity-004
 import torch
 from torch import Tensor
 
@@ -13,26 +13,29 @@ from .data import Trajectories, Windows
 from .lewm import LeWM
 from .step import evaluating
 
-# %% ../nbs/28_sanity.ipynb #28-sanity-010
+# %% ../nbs/28_sanity.ipynb #28-sanity-009
 def action_use(model: LeWM,
-               windows: Windows, # held out
+               windows: Windows, # held out; as long as the rollout, and one frame more
                batches: int = 4, # the first so many
-              ) -> dict:         # prediction losses: true, shuffled, copy
-    "Its error with the true actions, with those of other windows, and of predicting no change."
-    sums = {"true": 0., "shuffled": 0., "copy": 0.}
+              ) -> dict:         # true, shuffled, copy: (T-1,) error after 1, 2, … steps / variance
+    "Errors of open-loop rollouts with the true actions, with those of other windows, and of no change."
+    squares, latents = {"true": 0., "shuffled": 0., "copy": 0.}, []
     with evaluating(model):
         for i in range(batches):
             frames, actions = windows[i]
-            z, actions = model.encode(frames), actions.to(model.device)
-            past, future = z[:, :-1], z[:, 1:]
-            guesses = model.predict(past, actions), model.predict(past, actions.roll(1, 0)), past
-            for name, guess in zip(sums, guesses):
-                sums[name] += (guess - future).square().mean().item() / batches
-    return sums
+            z, plans = model.encode(frames), actions.to(model.device)[:, None] # (B,T,D), (B,1,T-1,K)
+            start, future = z[:, :1], z[:, 1:]
+            guesses = model.rollout(start, plans)[:, 0], model.rollout(start, plans.roll(1, 0))[:, 0], start
+            for name, guess in zip(squares, guesses):
+                squares[name] += (guess - future).square().mean((0, 2)).cpu() / batches
+            latents.append(z.flatten(0, 1).cpu())
+    variance = torch.cat(latents).var(0, correction=0).mean()
+    if not variance > 0: raise ValueError("model gives every frame the same latent; expected some spread")
+    return {name: total / variance for name, total in squares.items()}
 
-# %% ../nbs/28_sanity.ipynb #28-sanity-019
+# %% ../nbs/28_sanity.ipynb #28-sanity-017
 def encode_episodes(model: LeWM,
-                    trajs: Trajectories,
+                    trajs: Trajectories, # with states
                     episodes: int,       # the first so many
                     stride: int = 5,     # every so many frames
                    ) -> tuple:           # z (N,D), states (N,S), on the CPU
@@ -46,33 +49,47 @@ def encode_episodes(model: LeWM,
             states.append(torch.from_numpy(e.states[::stride].copy()))
     return torch.cat(z), torch.cat(states)
 
-# %% ../nbs/28_sanity.ipynb #28-sanity-022
+# %% ../nbs/28_sanity.ipynb #28-sanity-020
+def _finite(**given):
+    "As float64 tensors, NumPy's arrays too."
+    given = {name: torch.as_tensor(x).double() for name, x in given.items()}
+    for name, x in given.items():
+        if not x.isfinite().all(): raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
+    return given.values()
+
+
 def linear_map(x: Tensor, # (N,D)
                y: Tensor, # (N,S)
               ):          # function (…,D) → (…,S)
     "The least-squares affine map from x to y."
-    if len(x) != len(y) or len(x) <= x.shape[-1] + 1:
+    x, y = _finite(x=x, y=y)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) <= x.shape[1] + 1:
         raise ValueError(f"x is {tuple(x.shape)}, y is {tuple(y.shape)}; expected (N,D), (N,S), N > D + 1")
-    one = lambda a: torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1).double()
-    weights = torch.linalg.lstsq(one(x), y.double()).solution
-    return lambda a: one(a) @ weights
+    def one(a): return torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1)
+    weights = torch.linalg.lstsq(one(x), y).solution
+    return lambda a: one(torch.as_tensor(a).double()) @ weights
 
 
 def r2(guess: Tensor, # (N,S)
        y: Tensor,     # (N,S)
       ) -> Tensor:    # (S,)
     "Share of each column's variance that the guess explains: 1 is perfect, 0 no better than the mean."
+    guess, y = _finite(guess=guess, y=y)
     if guess.shape != y.shape:
         raise ValueError(f"guess has shape {tuple(guess.shape)}; expected that of y, {tuple(y.shape)}")
     variance = (y - y.mean(0)).square().sum(0)
-    if not (variance > 0).all():
-        raise ValueError("y has a column that never changes; expected something to explain")
+    if not (variance > 0).all(): raise ValueError("y has a column that never changes; expected some variance")
     return 1 - (guess - y).square().sum(0) / variance
 
-# %% ../nbs/28_sanity.ipynb #28-sanity-025
+# %% ../nbs/28_sanity.ipynb #28-sanity-023
 def nearest_map(x: Tensor, # (N,D)
                 y: Tensor, # (N,S)
                ):          # function (…,D) → (…,S)
     "Look up the y of the nearest x."
-    if x.ndim != 2 or len(x) != len(y): raise ValueError(f"x is {tuple(x.shape)}, y is {tuple(y.shape)}; expected (N,D), (N,S)")
-    return lambda z: y[torch.cdist(z.reshape(-1, x.shape[-1]).to(x), x).argmin(1)].unflatten(0, z.shape[:-1])
+    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    if x.ndim != 2 or len(x) != len(y):
+        raise ValueError(f"x is {tuple(x.shape)}, y is {tuple(y.shape)}; expected (N,D), (N,S)")
+    def nearest(z):
+        z = torch.as_tensor(z).to(x)
+        return y[torch.cdist(z.reshape(-1, x.shape[-1]), x).argmin(1)].unflatten(0, z.shape[:-1])
+    return nearest

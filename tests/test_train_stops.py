@@ -1,4 +1,4 @@
-"""A training that is killed, or whose disk is full, goes on to the very same numbers: python -m lewm_nb.train in processes of its own
+"""A training that is killed, or whose disk is full, goes on to the very same numbers, in processes of its own
 
 The quick version kills three times; `pytest -m slow` kills twenty times."""
 import json
@@ -16,15 +16,18 @@ from lewm_nb.data import collect
 from lewm_nb.worlds.two_room import GoToGoal, Room, TwoRoomVector
 
 root = Path(__file__).resolve().parent.parent
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-SETTINGS = ("--steps", "300", "--save-every", "7", "--log-every", "5", "--device", "cpu", "--set", "batch_size=8", "num_projections=16",
-            "model.image_size=16", "model.encoder_width=8", "model.latent_dim=4", "model.projector_hidden=16")
+PATHS = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
+SETTINGS = ("--steps", "300", "--save-every", "7", "--log-every", "5", "--device", "cpu", "--set",
+            "batch_size=8", "num_projections=16", "model.image_size=16", "model.encoder_width=8",
+            "model.latent_dim=4", "model.projector_hidden=16")
 
 
 def start(folder, out, *more, before=""):
     words = f"{before}from lewm_nb.train import main; main()"
-    return subprocess.Popen([sys.executable, "-c", words, str(folder / "walks"), "--out", str(folder / out), *SETTINGS, *more],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT)
+    words = [sys.executable, "-c", words, str(folder / "walks"), "--out", str(folder / out), *SETTINGS, *more]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(words, text=True, env=ENVIRONMENT, **pipes)
 
 
 def finish(process):
@@ -32,13 +35,16 @@ def finish(process):
     return process.returncode, said
 
 
-def numbers(folder): return [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads((folder / "history.json").read_text())]
+def numbers(folder):
+    history = json.loads((folder / "history.json").read_text())
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stops")
-    collect(TwoRoomVector(20, observe="state", terminate=False), GoToGoal(Room(), 1., seed=0), folder / "walks", 20, 60, store_frames=False,
+    envs = TwoRoomVector(20, observe="state", terminate=False)
+    collect(envs, GoToGoal(Room(), 1., seed=0), folder / "walks", 20, 60, store_frames=False,
             world="two_room", progress=False)
     code, said = finish(start(folder, "whole"))
     assert code == 0, said
@@ -46,12 +52,14 @@ def folder(tmp_path_factory):
 
 
 def killed(folder, out, kills, seed):
-    "Kill at random moments between the first checkpoint that a process could write and its end; how often it was still alive."
+    "Kill at random moments after the first checkpoint that it could write; how often it was still alive."
     moments, hits = random.Random(seed), 0
     checkpoint = folder / out / "checkpoint.safetensors"
     while hits < kills:
-        process, was = start(folder, out, "--resume"), checkpoint.stat().st_mtime if checkpoint.exists() else 0
-        while process.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime > was): time.sleep(0.005)
+        was = checkpoint.stat().st_mtime if checkpoint.exists() else 0
+        process = start(folder, out, "--resume")
+        while process.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime > was):
+            time.sleep(0.005)
         time.sleep(moments.uniform(0, 0.3))
         if process.poll() is not None: break                             # the training has come to its end
         process.send_signal(signal.SIGKILL)
