@@ -177,7 +177,7 @@ def describe_figures(cells):
         if c.cell_type == "markdown": heading = (re.findall(r"^#+ (.*)$", c.source, re.M) or [heading])[-1]
         elif any("image/png" in o.get("data", {}) for o in c.get("outputs", [])):
             after = next((first_sentence(d.source) for d in cells[i + 1:] if d.cell_type == "markdown"), "")
-            c.metadata["mystnb"] = {"image": {"alt": f"Figure, {heading}. {after}".replace("$", "")}}
+            c.metadata["mystnb"]["image"] = {"alt": f"Figure, {heading}. {after}".replace("$", "")}
 
 
 def only_imports(source):
@@ -196,13 +196,13 @@ def page(path, modules, names, last=""):
         if c.cell_type == "markdown":
             c.source = set_apart(site_links(link_names(c.source, names)))
         else:
-            directives = {m[0] for m in DIRECTIVE.findall(c.source)}
+            directives = set(DIRECTIVE.findall(c.source))
             if directives & {"hide", "default_exp"}: continue
             c.source = DIRECTIVE.sub("", c.source).strip()
             tags = [tag for tag, when in (("exported", {"export", "exports"}), ("slow", {"slow"})) if directives & when]
             if only_imports(c.source): tags.append("hide-input")
             elif "fold" in directives:
-                tags.append("hide-input")
+                tags += ["hide-input", "fold"]
                 c.metadata["mystnb"]["code_prompt_show"] = "code"
             c.metadata["tags"] = ["remove-input"] if home else tags                             # the home page shows what its code makes
             for o in c.outputs:
@@ -213,7 +213,7 @@ def page(path, modules, names, last=""):
     if not home:
         links = [*(f"[API of `lewm_nb.{m}`](api/{m}.md)" for m in modules), f'<a href="notebooks/{path.name}" download>download the notebook</a>',
                  f'<a href="http://localhost:8888/lab/tree/nbs/{path.name}">open it in JupyterLab</a> (while `make lab` runs)']
-        title, needs, rest = re.match(r"(# .*\n+> .*)\n*(\*Builds on .*\*$)?(.*)", cells[0].source, re.S | re.M).groups()
+        title, needs, rest = re.match(r"(# .*\n+> .*)\n*(\*Builds on .*\*$)?([\s\S]*)", cells[0].source, re.M).groups()
         needs = f"{{.needs}}\n{needs}\n\n" if needs else ""
         cells[0].source = f"{title}\n\n{needs}{{.where}}\n{' · '.join(links)}\n\n{rest.strip()}"
     if last: cells.append(nbformat.v4.new_markdown_cell(last))
