@@ -24,11 +24,11 @@ def lab(tmp_path_factory):
     shutil.copytree(root / "data", work / "data", ignore=shutil.ignore_patterns("cache"))
     shutil.copy(root / "README.md", work)
     for path in (work / "nbs").glob("*.ipynb"):
-        nb = json.loads(path.read_text())
+        nb = json.loads(path.read_text(encoding="utf-8"))
         for cell in nb["cells"]:
             if cell["cell_type"] == "code": cell["outputs"] = []
             if re.match(r"#\s*\|\s*slow", "".join(cell["source"])): cell["source"] = ["# takes minutes"]
-        path.write_text(json.dumps(nb))
+        path.write_text(json.dumps(nb), encoding="utf-8")
     settings = work / "settings/@jupyterlab/notebook-extension"
     settings.mkdir(parents=True)
     (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # or cells out of sight do not exist
