@@ -26,10 +26,11 @@ pygments_style, pygments_dark_style = "friendly", "native"
 
 
 def fold_maintainers(app, doctree, name):
-    "Everything under the heading `For maintainers` goes into a closed <details>; static/book.js opens it for whoever is led into it."
+    "What is under `For maintainers` is a closed <details>; static/book.js opens it for a link or a search."
     for section in list(doctree.findall(nodes.section)):
         if section[0].astext() != "For maintainers": continue
-        opening = '<details class="maintainers"><summary>how this chapter is tested: bad input, mocks, command lines</summary>'
+        summary = "how this chapter is tested: bad input, mocks, command lines"
+        opening = f'<details class="maintainers"><summary>{summary}</summary>'
         section.insert(1, nodes.raw("", opening, format="html"))
         section.append(nodes.raw("", "</details>", format="html"))
 
