@@ -24,22 +24,27 @@ def lab(tmp_path_factory):
     shutil.copytree(root / "data", work / "data", ignore=shutil.ignore_patterns("cache"))
     shutil.copy(root / "README.md", work)
     for path in (work / "nbs").glob("*.ipynb"):
-        nb = json.loads(path.read_text())
+        nb = json.loads(path.read_text(encoding="utf-8"))
         for cell in nb["cells"]:
             if cell["cell_type"] == "code": cell["outputs"] = []
             if re.match(r"#\s*\|\s*slow", "".join(cell["source"])): cell["source"] = ["# takes minutes"]
-        path.write_text(json.dumps(nb))
+        path.write_text(json.dumps(nb), encoding="utf-8")
     settings = work / "settings/@jupyterlab/notebook-extension"
     settings.mkdir(parents=True)
-    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # or cells out of sight do not exist
+    tracker = settings / "tracker.jupyterlab-settings"
+    tracker.write_text('{"windowingMode": "none"}')                      # or cells out of sight do not exist
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    folders = {f"JUPYTER_{k}_DIR": str(work / k) for k in ("CONFIG", "DATA")} | {"JUPYTERLAB_SETTINGS_DIR": str(work / "settings"),
-               "JUPYTERLAB_WORKSPACES_DIR": str(work / "workspaces"), "IPYTHONDIR": str(work / "ipython"), "OMP_NUM_THREADS": "1"}
-    server = subprocess.Popen([sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-                               "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={work}",
-                               "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
+    folders = {"JUPYTER_CONFIG_DIR": work / "CONFIG", "JUPYTER_DATA_DIR": work / "DATA",
+               "JUPYTERLAB_SETTINGS_DIR": work / "settings", "JUPYTERLAB_WORKSPACES_DIR": work / "workspaces",
+               "IPYTHONDIR": work / "ipython"}
+    folders = {name: str(folder) for name, folder in folders.items()} | {"OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen([sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+                               "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
+                               "--IdentityProvider.token=", f"--ServerApp.root_dir={work}",
+                               "--LabApp.news_url=",
+                               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
                               env=os.environ | folders, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}/"
     for _ in range(240):
@@ -53,7 +58,10 @@ def lab(tmp_path_factory):
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url or not route.request.url.startswith("http") else route.abort())
+    def serve(route):
+        here = "127.0.0.1" in route.request.url or not route.request.url.startswith("http")
+        return route.continue_() if here else route.abort()
+    page.route("**/*", serve)
     yield page
     page.close()
 
@@ -67,20 +75,22 @@ def ready(page):
 def run_all(page, seconds):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.wait_for_function("""() => { const all = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
-                              return all.length && all.every(e => /\\d/.test(e.textContent)) }""", timeout=1000 * seconds)
+    page.wait_for_function("""() => {
+        const all = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
+        return all.length && all.every(e => /\\d/.test(e.textContent)) }""", timeout=1000 * seconds)
 
 
 @pytest.mark.parametrize("name", ["10_collapse", "30_plan", "41_surprise"])
 def test_run_all_and_move_a_slider(lab, page, name):
-    page.goto(f"{lab}lab/workspaces/{name}/tree/nbs/{name}.ipynb")       # a workspace of its own, without the tabs of the last test
+    page.goto(f"{lab}lab/workspaces/{name}/tree/nbs/{name}.ipynb")  # a workspace without the last test's tabs
     ready(page)
     assert page.locator(".jp-OutputArea-output div.film").count() == 0
     run_all(page, 300)
     assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
     film = page.locator(".jp-OutputArea-output div.film").first
     film.scroll_into_view_if_needed()
-    def shown(): return film.evaluate("f => [...f.querySelectorAll('img')].filter(i => i.offsetParent).map(i => i.src)")
+    seen = "f => [...f.querySelectorAll('img')].filter(i => i.offsetParent).map(i => i.src)"
+    def shown(): return film.evaluate(seen)
     before, slider = shown(), film.locator("input[type=range]")
     slider.focus()
     slider.press("End" if slider.input_value() != slider.get_attribute("max") else "Home")
@@ -94,4 +104,5 @@ def test_links_of_the_first_page_open_notebooks(lab, page):
     link = page.locator(".jp-RenderedMarkdown a", has_text="Why does predicting").first
     link.scroll_into_view_if_needed()
     link.click()
-    page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) h1", has_text="Why does predicting").first.wait_for(timeout=60_000)
+    title = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) h1", has_text="Why does predicting")
+    title.first.wait_for(timeout=60_000)

@@ -13,41 +13,41 @@ root = Path(__file__).resolve().parent.parent
 readme = (root / "README.md").read_text(encoding="utf-8")
 
 
+def read(name): return json.loads((root / f"data/results/{name}.json").read_text(encoding="utf-8"))
+
+
 def percent(r): return f"{100 * r['rate']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}]"
 
 
 def test_results_are_those_of_the_file():
-    for result in json.loads((root / "data/results/quickstart.json").read_text())["runs"]:
-        assert (f"| {result['seed']} | {percent(result['success'])} | {percent(result['strict'])} | {percent(result['far'])} |"
+    for result in read("quickstart")["runs"]:
+        assert (f"| {result['seed']} | {percent(result['success'])} | {percent(result['strict'])} |"
+                f" {percent(result['far'])} |"
                 f" {100 * result['random']['rate']:.1f} / {100 * result['strict_random']['rate']:.1f}"
                 f" / {100 * result['far_random']['rate']:.1f} % | {min(result['probe_r2']):.4f} |"
                 f" {result['seconds']['total']:.0f} s | {result['peak_gb']:.1f} GB |") in readme
 
 
 def test_fresh_models_are_those_of_the_file():
-    found = {name: [one == "1" for run in json.loads((root / "data/results/solvers_fresh.json").read_text())["runs"]
-                    for row in run["rows"] if row["solver"] == name for one in row["far"]] for name in ("MPPI", "random")}
-    assert f"{percent(rate(np.array(found['MPPI'])))} of {len(found['MPPI'])} far goals, random actions {100 * np.mean(found['random']):.1f} %" in readme
+    rows = [row for run in read("solvers_fresh")["runs"] for row in run["rows"]]
+    found, chance = ([one == "1" for row in rows if row["solver"] == name for one in row["far"]]
+                     for name in ("MPPI", "random"))
+    assert (f"{percent(rate(np.array(found)))} of {len(found)} far goals,"
+            f" random actions {100 * np.mean(chance):.1f} %") in readme
 
 
 def test_speeds_are_those_of_the_files():
-    ms = {row["name"]: row["ms"] for row in json.loads((root / "data/results/speed.json").read_text())["rows"]}
+    ms = {row["name"]: row["ms"] for row in read("speed")["rows"]}
     published = ms["published code"]
     assert (f"| {published:.0f} ms | {ms['kept, packed']:.0f} ms, {published / ms['kept, packed']:.1f}× |"
             f" {ms['kept, bfloat16']:.0f} ms, {published / ms['kept, bfloat16']:.1f}× |") in readme
-    rows = json.loads((root / "data/results/training_speed.json").read_text())["rows"]
+    rows = read("training_speed")["rows"]
     fps = {(row["name"], row["precision"]): row["frames_per_second"] for row in rows}
-    theirs, ours, theirs_half, half = (fps[key] for key in (("published", "float32"), ("ours, oneDNN", "float32"),
-                                                            ("published", "bfloat16"), ("ours", "bfloat16")))
-    assert (f"(published code in bfloat16: {theirs_half:.1f}) | {theirs:.1f} | {ours:.1f}, {ours / theirs:.1f}× |"
+    theirs, ours = fps["published", "float32"], fps["ours, oneDNN", "float32"]
+    theirs_half, half = fps["published", "bfloat16"], fps["ours", "bfloat16"]
+    assert (f"(published code in bfloat16: {theirs_half:.1f}) | {theirs:.1f} |"
+            f" {ours:.1f}, {ours / theirs:.1f}× |"
             f" {half:.1f}, {half / theirs_half:.1f}× of the same |") in readme
-
-
-def test_map_lists_every_chapter_with_its_own_words():
-    for path in sorted((root / "nbs").glob("[0-9]*.ipynb")):
-        first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
-        title, description = re.match(r"# (.*)\n+> (.*)", first).groups()
-        assert f"| [{title}](nbs/{path.name}) | {description} |" in readme
 
 
 def test_every_local_link_leads_somewhere():

@@ -1,0 +1,1 @@
+"What measures and writes `data/results`; the method imports nothing from here"

@@ -1,0 +1,1 @@
+"The published size: its speed, its training and its costs, measured"

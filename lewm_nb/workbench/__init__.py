@@ -1,0 +1,1 @@
+"What every chapter may use and a reader may skip: files of results, figures and films, several processes"
