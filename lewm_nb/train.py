@@ -21,7 +21,8 @@ import torch
 from tqdm import tqdm
 
 from .collapse import CollapseMonitor
-from .data import Trajectories, Windows, batches
+from .batches import batches
+from .data import Trajectories, Windows
 from .lewm import LeWM, LeWMConfig
 from .workbench.distributed import gathered, in_step, mean_over_processes, several, share_batch_norm, this_process, told
 from .workbench.results import write_whole
