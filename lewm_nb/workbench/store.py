@@ -68,7 +68,7 @@ def append_rows(folder: Path,
         there = load(path) if path.exists() else known[:0]
         if not np.array_equal(there, known):
             raise ValueError(f"folder {folder} holds {len(there)} episodes; expected {len(known)}, as when "
-                             "it was opened: others have appended; open it anew, or write elsewhere, and join")
+                             "it was opened: others have appended; open it anew, or write elsewhere and join")
         for name, part in rows.items(): extend_npy(folder / f"{name}.npy", part, int(known.sum()))
         lengths = np.concatenate([known, np.asarray(new, np.int64)])
         write_whole(folder / "meta.json", lambda f: f.write(json.dumps(meta, indent=1).encode()))
