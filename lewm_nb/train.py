@@ -24,7 +24,8 @@ from fastcore.meta import delegates
 from tqdm import tqdm
 
 from .remedies import CollapseMonitor
-from .data import Trajectories, Windows, batches
+from .batches import batches
+from .data import Trajectories, Windows
 from .lewm import LeWM, LeWMConfig
 from .sigreg import SIGReg
 from .step import (Losses, RunOptions, TrainConfig, evaluating, lam_at, load_checkpoint, lr_at,
