@@ -29,7 +29,7 @@ from ..lewm import LeWM, LeWMConfig, pick_device
 from ..sanity import encode_episodes, linear_map, nearest_map, r2
 from ..step import TrainConfig
 from ..train import fit, plot_history
-from ..workbench.results import machine, peak_gb, save_result, versions, write_whole
+from ..workbench.results import machine, peak_gb, save_result, versions, weights_hash, write_whole
 from ..workbench.show import save_gif
 from ..worlds.world import World, find_world, lacks, worlds
 
@@ -45,7 +45,7 @@ def configs(world,             # a `World`, or the name of a registered one
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-011
 def _of_code(world): # what a trained model depends on besides its configuration
-    modules = data, encoder, lewm, predictor, sigreg, step, train, inspect.getmodule(type(world))
+    modules = data, encoder, lewm, predictor, sigreg, step, train, *map(inspect.getmodule, type(world).__mro__[:-1])
     return hashlib.sha1("".join(inspect.getsource(module) for module in modules).encode()).hexdigest()
 
 
@@ -61,7 +61,7 @@ def trained(world,                               # a `World`, or the name of a r
     world = find_world(world)
     usual, usual_train = configs(world)
     model, config, code = model or usual, config or usual_train, _of_code(world)
-    def key(*what): return hashlib.sha1(json.dumps([world.name, repr(world), code, episodes, *what]).encode()).hexdigest()[:12]
+    def key(*what): return hashlib.sha1(json.dumps([world.name, repr(vars(world)), code, episodes, *what]).encode()).hexdigest()[:12]
     walks = Path(cache) / f"{world.name}-{episodes}-{config.seed}-{key(model.image_size)}"
     if (walks / "lengths.npy").exists() and len(opened(world, walks, model.image_size)) == episodes:
         parts = opened(world, walks, model.image_size).split(0.9, config.seed)
@@ -111,7 +111,7 @@ def run(world="two_room",         # a `World`, or the name of a registered one
     seconds["total"] = round(time.time() - start, 1)
     return {"world": world.name, "off": lacks(world)} | result | {
         "seconds": seconds, "peak_gb": round(peak_gb(), 2), "seed": config.seed,
-        "config": {"model": asdict(fitted.config), "train": asdict(config), "episodes": episodes},
+        "checkpoint": weights_hash(fitted), "config": {"model": asdict(fitted.config), "train": asdict(config), "episodes": episodes},
         "versions": versions(), "machine": machine()}, fitted, history, film
 
 
@@ -125,11 +125,11 @@ def _look(world, model, walks, valid, goals, seed, progress): # what can be meas
         result["probe_r2"][name] = r2(linear_map(z_train, y_train)(z), y).tolist()
     if world.reached is None: return result, film
     result["rates"], records = measure(model, world, valid, goals, seed, progress=progress)
-    solver = planner(model, world.protocols[next(iter(goals))]).solver
+    solver = planner(model, world.protocols[next(iter(goals))], world).solver
     result["plan"] = {"solver": type(solver).__name__} | asdict(solver)
     if world.draw is not None:
         name = list(goals)[-1]
-        film = watch(planner(model, world.protocols[name]), world, *longest_success(world, records[name]),
+        film = watch(planner(model, world.protocols[name], world), world, *longest_success(world, records[name]),
                      nearest_map(z_train, states_train), world.protocols[name].budget)
     return result, film
 
@@ -219,7 +219,8 @@ def results(folder: Path = Path("data"),      # whose folders results and checkp
             (folder / "results").mkdir(parents=True, exist_ok=True)
             write_whole(folder / "results" / "plan.gif", lambda f: save_gif(f, film, zoom=2))
         runs.append(result | {"history": history})
-    save_result(folder / "results" / "quickstart.json", "make results", {"runs": runs})
+    save_result(folder / "results" / "quickstart.json", "make results", {"runs": runs}, {"steps": steps} | options, list(seeds),
+                sum(run["seconds"]["total"] for run in runs), [run["checkpoint"] for run in runs])
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-036
 LAMBDAS = (0.1, 0.1), (0.03, 0.03), (0.01, 0.01), (0.003, 0.003), (0.001, 0.001), (0.0003, 0.0003), (0.1, 0.001)
@@ -243,4 +244,5 @@ def compare_lambda(folder: Path = Path("data"), # whose folder results is writte
         print(f"\nλ from {first} to {last}\n{table(result)}", flush=True)
         runs.append(result | {"lam_start": first, "lam": last, "anneal": config.anneal,
                               "distance": [None if np.isnan(d) else d for d in distance_curve(model, found, edges).tolist()]})
-    save_result(folder / "results" / "lambda.json", "make results", {"edges": edges.tolist(), "runs": runs})
+    save_result(folder / "results" / "lambda.json", "make results", {"edges": edges.tolist(), "runs": runs}, {"steps": steps, "goals": goals} | options,
+                [run["seed"] for run in runs], sum(run["seconds"]["total"] for run in runs), [run["checkpoint"] for run in runs])
