@@ -58,14 +58,10 @@ notebooks: setup
 	$(V)/python docs/run_notebooks.py
 
 results: setup
-	rm -rf data/cache data/results/straightness.json
 	$(V)/python -c "from lewm_nb.experiments.toy import compare_remedies, compare_toy_lambda; compare_toy_lambda(); compare_remedies()"
 	$(V)/python -c "from lewm_nb.experiments.quickstart import compare_lambda, results; results(); compare_lambda()"
 	$(V)/python -c "from lewm_nb.experiments.solvers import check_winner, compare_solvers; compare_solvers(); check_winner()"
-	$(V)/python -c "from lewm_nb.straighten import compare_straightness; compare_straightness()"
-	$(V)/python -c "from lewm_nb.probe import compare_probes; compare_probes()"
-	$(V)/python -c "from lewm_nb.surprise import compare_surprise; compare_surprise()"
-	$(V)/python -c "from lewm_nb.decode import compare_decoders; compare_decoders()"
+	$(V)/python -c "from lewm_nb.experiments.inside import *; compare_probes(); compare_surprise(); compare_straightness(); compare_decoders()"
 	$(V)/python -c "from lewm_nb.scale.costs import compare_scaling; compare_scaling()"
 
 .PHONY: run setup test format parity docs lab notebooks results

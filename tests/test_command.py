@@ -17,16 +17,17 @@ def command(out, *words):
 
 
 def test_small_run_writes_everything(tmp_path):
-    done = subprocess.run(command(tmp_path / "a" / "b", "--steps", "6", "--goals", "4", "--far-goals", "2"), capture_output=True, text=True)
+    words = command(tmp_path / "a" / "b", "--world", "two_room", "--steps", "6", "--goals", "4", "--far-goals", "2")
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "a" / "b"
     assert sorted(p.name for p in out.iterdir()) == FILES
     result = json.loads((out / "result.json").read_text())
-    for key, n in ("success", 4), ("random", 4), ("strict", 4), ("far", 2):
-        r = result[key]
-        assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
+    for name, n in ("official", 4), ("far", 2):
+        for r in (result["rates"][name][reading] for reading in ("ever", "end")):
+            assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
     assert set(result["seconds"]) == {"collect", "train", "plan", "total"}
-    assert len(result["probe_r2"]) == 2 and {"seed", "config", "versions", "machine"} <= set(result)
+    assert sorted(result["probe_r2"]) == ["x", "y"] and {"seed", "config", "versions", "machine"} <= set(result)
     assert "official" in done.stdout and "plan.gif" in done.stdout and "make lab" in done.stdout
     assert "train" in done.stderr                                     # the progress bar
     assert LeWM.load(out / "model.safetensors").config.image_size == 64
@@ -45,4 +46,13 @@ def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for):
 
 def test_help_names_the_options():
     text = subprocess.run([sys.executable, "-m", "lewm_nb", "--help"], capture_output=True, text=True).stdout
-    assert all(option in text for option in ("--seed", "--steps", "--device", "--out"))
+    assert all(option in text for option in ("--world", "--list", "--seed", "--steps", "--device", "--out"))
+
+
+def test_worlds_are_listed_and_unknown_ones_refused(tmp_path):
+    listed = subprocess.run(command(tmp_path, "--list"), capture_output=True, text=True)
+    assert listed.returncode == 0 and "two_room" in listed.stdout
+    refused = subprocess.run(command(tmp_path, "--world", "circle"), capture_output=True, text=True)
+    assert refused.returncode == 2 and "world is 'circle'; expected one of ['two_room'" in refused.stderr
+    few = subprocess.run(command(tmp_path, "--goals", "0"), capture_output=True, text=True)
+    assert few.returncode == 2 and "--goals is 0; expected 1 or more" in few.stderr
