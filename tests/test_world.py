@@ -2,6 +2,8 @@
 import numpy as np
 import pytest
 
+from lewm_nb import alarm
+from lewm_nb.evaluate import measure
 from lewm_nb.experiments import quickstart
 from lewm_nb.worlds.world import Protocol, World, check_world, find_world, register, walks
 
@@ -55,3 +57,13 @@ def test_quick_start(world, tmp_path):
     assert result["rates"]["official"]["n"] == 8 and sorted(result["probe_r2"]) == ["angle", "velocity", "wind"]
     assert fitted.config.history == 3 and film.shape == (25, 128, 256 + 128, 3)
     assert "official" in quickstart.table(result)
+
+
+def test_evaluate(world, model):
+    rates, _ = measure(model[0], world, model[3], {"official": 8}, progress=False)
+    assert 0 <= rates["official"]["ever"]["rate"] <= 1
+
+
+def test_surprise(world, model):
+    found = alarm.report(model[0].eval(), world, model[3], {"official": 4}, n=12, calm=24)
+    assert {"teleport", "frozen", "reversed", "blue"} == set(found["at"])
