@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .data import Trajectories
-from .evaluate import latents_of, measure, rate
+from .evaluate import latents_of, measure
 from .lewm import LeWM
 from .sanity import linear_map, r2
 from .surprise import auroc, examine, history, score, squared_error, streams, usual, verdicts

@@ -15,7 +15,7 @@ from scipy.stats import mannwhitneyu, ttest_rel, wilcoxon
 from torch import Tensor
 
 from .lewm import LeWM
-from .worlds.world import Break, Walks, World, find_world, follow, needs, walks
+from .worlds.world import Break, Walks, find_world, follow, needs, walks
 
 # %% ../nbs/41_surprise.ipynb #41-surprise-007
 def squared_error(z_hat: Tensor, # (…,D) predicted

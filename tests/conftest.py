@@ -1,11 +1,13 @@
-"""A browser for the tests that need one (where there is none they are skipped and say how to get it), and a mark for slow ones"""
+"""A browser for the tests that need one (they are skipped where there is none), and a mark for slow ones"""
 import os
 import shutil
 
 import pytest
 
-HOW = "install a Chromium (Debian: apt-get install chromium) or name one in CHROMIUM=/path, and playwright (in the dev extra)"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+HOW = ("install a Chromium (Debian: apt-get install chromium) or name one in CHROMIUM=/path, "
+       "and playwright (in the dev extra)")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
 
 

@@ -17,7 +17,8 @@ def command(out, *words):
 
 
 def test_small_run_writes_everything(tmp_path):
-    words = command(tmp_path / "a" / "b", "--world", "two_room", "--steps", "6", "--goals", "4", "--far-goals", "2")
+    words = command(tmp_path / "a" / "b", "--world", "two_room", "--steps", "6",
+                    "--goals", "4", "--far-goals", "2")
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "a" / "b"
@@ -27,7 +28,8 @@ def test_small_run_writes_everything(tmp_path):
         for r in (result["rates"][name][reading] for reading in ("ever", "end")):
             assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
     assert set(result["seconds"]) == {"collect", "train", "plan", "total"}
-    assert sorted(result["probe_r2"]) == ["x", "y"] and {"seed", "config", "versions", "machine"} <= set(result)
+    assert sorted(result["probe_r2"]) == ["x", "y"]
+    assert {"seed", "config", "versions", "machine"} <= set(result)
     assert "official" in done.stdout and "plan.gif" in done.stdout and "make lab" in done.stdout
     assert "train" in done.stderr                                     # the progress bar
     assert LeWM.load(out / "model.safetensors").config.image_size == 64

@@ -8,7 +8,9 @@ from torch.nn.parallel import DistributedDataParallel
 from lewm_nb.sigreg import SIGReg
 
 
-def batch(points): return torch.randn(2, points, 12, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.2, 1.5, 12)
+def batch(points):
+    noise = torch.randn(2, points, 12, generator=torch.Generator().manual_seed(1))
+    return noise * torch.linspace(0.2, 1.5, 12)
 
 
 def encoder():
@@ -32,14 +34,14 @@ def one_of_many(rank, processes, folder):
     results = {}
     for shares in CASES[processes]:
         model, start = DistributedDataParallel(encoder()), sum(shares[:rank])
-        torch.manual_seed(100 * rank)                                 # the directions are those of process 0, whose seed is 0
+        torch.manual_seed(100 * rank)        # the directions are those of process 0, whose seed is 0
         value = SIGReg(num_projections=64)(model(batch(sum(shares))[:, start:start + shares[rank]]))
         value.backward()
         results[shares] = value.item(), torch.cat([p.grad.flatten() for p in model.parameters()])
     try: SIGReg(num_projections=8)(torch.randn(4, 5 + rank))
     except ValueError as e: results["widths differ"] = str(e)
     torch.save(results, f"{folder}/{rank}")
-    dist.barrier()                                                    # nobody leaves while another still talks
+    dist.barrier()        # nobody leaves while another still talks
     dist.destroy_process_group()
 
 

@@ -16,20 +16,24 @@ readme = (root / "README.md").read_text(encoding="utf-8")
 def read(name): return json.loads((root / f"data/results/{name}.json").read_text(encoding="utf-8"))
 
 
-READINGS = {"official": ("official", "ever"), "strict": ("official", "end"), "far": ("far", "ever"), "far, at the end": ("far", "end")}
+READINGS = {"official": ("official", "ever"), "strict": ("official", "end"), "far": ("far", "ever"),
+            "far, at the end": ("far", "end")}
 
 
-def fresh(): return [run for run in read("quickstart")["runs"] if run["seed"] >= 3] # seeds that had no part in a choice
+def fresh(): # seeds that had no part in a choice
+    return [run for run in read("quickstart")["runs"] if run["seed"] >= 3]
 
 
 def results_lines():
     "The table of results."
-    yield f"| protocol | success, {len(fresh())} models | random | each model | goals each |\n|---|---|---|---|---|"
+    yield (f"| protocol | success, {len(fresh())} models | random | each model | goals each |\n"
+           "|---|---|---|---|---|")
     for label, (name, reading) in READINGS.items():
         rates = [run["rates"][name] for run in fresh()]
         r = over_seeds([one[reading]["rate"] for one in rates], rates[0]["n"])
         chance = np.mean([one["random"][reading]["rate"] for one in rates])
-        yield (f"| {label} | {100 * r['rate']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}] | {100 * chance:.1f} % |"
+        yield (f"| {label} | {100 * r['rate']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}] |"
+               f" {100 * chance:.1f} % |"
                f" {' · '.join(f'{100 * x:.0f}' for x in r['seeds'])} | {r['n']} |")
     lowest = min(value for run in fresh() for axis in run["probe_r2"].values() for value in axis)
     yield (f"| position read from z by a linear map, R² | {lowest:.4f} or more | | | |\n"
@@ -38,10 +42,10 @@ def results_lines():
 
 def spent_line():
     "The row of the machine in the quick start's table."
-    total, train, plan = (np.mean([run["seconds"][part] for run in fresh()]) / 60 for part in ("total", "train", "plan"))
+    def minutes(part): return np.mean([run["seconds"][part] for run in fresh()]) / 60
     official = 100 * np.mean([run["rates"]["official"]["ever"]["rate"] for run in fresh()])
-    return (f"| 2 shared x86_64 cores, no GPU (measured) | {total:.1f} min | {train:.1f} min | {plan:.1f} min |"
-            f" {official:.0f} % |")
+    return (f"| 2 shared x86_64 cores, no GPU (measured) | {minutes('total'):.1f} min |"
+            f" {minutes('train'):.1f} min | {minutes('plan'):.1f} min | {official:.0f} % |")
 
 
 def test_results_are_those_of_the_file():

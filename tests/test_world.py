@@ -1,4 +1,4 @@
-"""A world that the book does not know, with momentum, an angle and something hidden, goes the whole way without a change to the library"""
+"""A world that the book does not know, with momentum, an angle and something hidden, goes the whole way"""
 import numpy as np
 import pytest
 
@@ -16,7 +16,8 @@ class Spinner(World):
     model, train = {"history": 3, "image_size": 16}, {"batch_size": 16, "num_projections": 32}
 
     def sample(self, rng, n):
-        return np.stack([rng.uniform(-np.pi, np.pi, n), rng.normal(0, 0.1, n), rng.choice([-0.03, 0.03], n)], 1)
+        angle, velocity = rng.uniform(-np.pi, np.pi, n), rng.normal(0, 0.1, n)
+        return np.stack([angle, velocity, rng.choice([-0.03, 0.03], n)], 1)
 
     def step(self, states, actions):
         velocity = 0.9 * states[:, 1] + 0.2 * np.clip(actions[:, 0], -1, 1) + states[:, 2]
@@ -25,14 +26,17 @@ class Spinner(World):
     def draw(self, states, size=64, colour=(255, 0, 0)):
         pixel, angle = np.linspace(-1.3, 1.3, size), states[:, 0, None]
         across, down = (np.exp(-(pixel - part) ** 2 / 0.08) for part in (np.cos(angle), np.sin(angle)))
-        return np.uint8(255 - (across[:, None, :] * down[:, :, None])[..., None] * (255 - np.float32(colour)) + 0.5)
+        dot = (across[:, None, :] * down[:, :, None])[..., None]
+        return np.uint8(255 - dot * (255 - np.float32(colour)) + 0.5)
 
     def apart(self, a, b): return abs((a[..., 0] - b[..., 0] + np.pi) % (2 * np.pi) - np.pi)
     def reached(self, states, goals): return self.apart(states, goals) < 0.2
     def distance(self, a, b): return self.apart(a, b)
 
     def features(self, states):
-        return {"angle": np.stack([np.cos(states[..., 0]), np.sin(states[..., 0])], -1), "velocity": states[..., 1:2], "wind": states[..., 2:]}
+        angle, velocity, wind = np.split(states, 3, -1)
+        turned = np.concatenate([np.cos(angle), np.sin(angle)], -1)
+        return {"angle": turned, "velocity": velocity, "wind": wind}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,8 @@ def world(): return register(Spinner())
 @pytest.fixture(scope="module")
 def model(world, tmp_path_factory):
     config = quickstart.configs(world, steps=30)[1]
-    return quickstart.trained(world, config, cache=tmp_path_factory.mktemp("cache"), episodes=40, progress=False)
+    cache = tmp_path_factory.mktemp("cache")
+    return quickstart.trained(world, config, cache=cache, episodes=40, progress=False)
 
 
 def test_it_is_a_world(world):
@@ -53,8 +58,10 @@ def test_it_is_a_world(world):
 
 def test_quick_start(world, tmp_path):
     _, config = quickstart.configs(world, steps=10)
-    result, fitted, _, film = quickstart.run(world, config, goals={"official": 8}, episodes=40, device="cpu", progress=False)
-    assert result["rates"]["official"]["n"] == 8 and sorted(result["probe_r2"]) == ["angle", "velocity", "wind"]
+    short = {"goals": {"official": 8}, "episodes": 40, "device": "cpu", "progress": False}
+    result, fitted, _, film = quickstart.run(world, config, **short)
+    assert result["rates"]["official"]["n"] == 8
+    assert sorted(result["probe_r2"]) == ["angle", "velocity", "wind"]
     assert fitted.config.history == 3 and film.shape == (25, 128, 256 + 128, 3)
     assert "official" in quickstart.table(result)
 

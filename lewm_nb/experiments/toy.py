@@ -11,7 +11,6 @@ from itertools import product
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..collapse import ToyJEPA, fit_toy, ring_batch
 from ..remedies import REMEDIES, Gaussian, assess, compare, lit_batch

@@ -17,7 +17,7 @@ from stable_worldmodel.data.formats.hdf5 import HDF5Dataset, HDF5Writer  # noqa:
 from stable_worldmodel.solver import CEMSolver  # noqa: E402
 
 from lewm_nb import official  # noqa: E402
-from lewm_nb.lewm import LeWM, LeWMConfig  # noqa: E402
+from lewm_nb.lewm import LeWMConfig  # noqa: E402
 from lewm_nb.plan import CEM  # noqa: E402
 from lewm_nb.workbench.results import save_result  # noqa: E402
 
