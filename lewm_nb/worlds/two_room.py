@@ -153,7 +153,7 @@ class TwoRoomWorld(World):
     action_size = 2
     state_names = "x", "y"
     protocols = {"official": Protocol(25, 50, 5, "LeWM: inside the goal's radius after any of 50 steps; "
-                                      "flatters, since passing through counts and most goals are in the same room"),
+                 "flatters, since passing through counts and most goals are in the same room"),
                  "far": Protocol(100, 150, 10, "ours: four times as far ahead")}
     looks = {"recoloured": {"agent": (0, 0, 255)}, "tinted": {"ground": (255, 245, 200)},
              "brighter": {"agent": (255, 76.5, 76.5), "wall": (76.5, 76.5, 76.5)}}
