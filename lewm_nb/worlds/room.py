@@ -55,11 +55,13 @@ def _colour(name, colour):
     return colour
 
 def _check_lengths(room):
-    if room.axis not in (0, 1): raise ValueError(f"axis is {room.axis!r}; expected 0 (flat wall) or 1 (upright wall)")
+    if room.axis not in (0, 1):
+        raise ValueError(f"axis is {room.axis!r}; expected 0 (flat wall) or 1 (upright wall)")
     for name in "thickness", "radius", "speed", "goal_radius", "border", "clearance":
         length, may_be_0 = getattr(room, name), name in ("border", "clearance")
         if not 0 <= length < (112 if may_be_0 else np.inf) or not (length or may_be_0):
-            raise ValueError(f"{name} is {length}; expected a length {'in [0, 112)' if may_be_0 else 'above 0'}")
+            expected = "in [0, 112)" if may_be_0 else "above 0"
+            raise ValueError(f"{name} is {length}; expected a length {expected}")
     (low, high), (a, b) = room.bounds, room.slab
     if not low < a < b < high:
         raise ValueError(f"wall at {room.wall} with thickness {room.thickness} leaves no place on one side")
@@ -72,7 +74,8 @@ def _check_doors(room):
         if len(door) != 2 or not (room.clearance < door[1] < np.inf and low <= door[0] <= high):
             raise ValueError(f"door is {door}; expected (centre in [{low}, {high}], half > {room.clearance})")
     for (c0, h0), (c1, h1) in zip(sorted(room.doors), sorted(room.doors)[1:]):
-        if c0 + h0 >= c1 - h1: raise ValueError(f"doors {(c0, h0)} and {(c1, h1)} overlap; expected them apart")
+        if c0 + h0 >= c1 - h1:
+            raise ValueError(f"doors {(c0, h0)} and {(c1, h1)} overlap; expected them apart")
 
 # %% ../../nbs/20b_room.ipynb #20b-room-014
 @lru_cache(maxsize=32)
@@ -123,12 +126,13 @@ def blend(frames: np.ndarray, # (N,S,S,3) uint8, changed in place
     windows[dots] = patch + alpha * (np.float32(colour)[..., None, None] - patch) + np.float32(0.5)
 
 # %% ../../nbs/20b_room.ipynb #20b-room-024
-def _blank(room, n, size, ground, wall): # n frames without an agent; colours (3,), or (n,3) one for each frame
+def _blank(room, n, size, ground, wall): # n frames without an agent; colours (3,) or (n,3)
     frames = np.empty((n, size, size, 3), np.uint8)
     if np.ndim(ground) == np.ndim(wall) == 1:
         frames[:] = background(replace(room, ground_colour=ground, wall_colour=wall), size) + np.float32(0.5)
         return frames
-    share, (ground, wall) = stone(room, size), (np.broadcast_to(np.float32(c), (n, 3)) for c in (ground, wall))
+    share = stone(room, size)
+    ground, wall = (np.broadcast_to(np.float32(c), (n, 3)) for c in (ground, wall))
     frames[:] = ground[:, None, None] + np.float32(0.5)
     at = share > 0
     frames[:, at] = ground[:, None] + share[at][:, None] * (wall - ground)[:, None] + np.float32(0.5)
@@ -151,7 +155,8 @@ def draw(room: Room,
     for name, c in looks.items():
         looks[name] = c = np.asarray(getattr(room, f"{name}_colour") if c is None else c, np.float32)
         if c.shape not in ((3,), (len(pos), 3)) or not ((c >= 0) & (c <= 255)).all():
-            raise ValueError(f"{name} has shape {c.shape}; expected (3,) or ({len(pos)},3), numbers in 0 … 255")
+            form = f"(3,) or ({len(pos)},3), numbers in 0 … 255"
+            raise ValueError(f"{name} has shape {c.shape}; expected {form}")
     frames = _blank(room, len(pos), size, looks["ground"], looks["wall"])
     if target is not None: blend(frames, target, room.radius, room.target_colour)
     blend(frames, pos, room.radius, looks["agent"])
@@ -233,5 +238,6 @@ def check_places(room: Room,
         blocked = ~free(room, pos)
         pos[blocked] = given[blocked] + hair
     bad = ~free(room, pos)
-    if bad.any(): raise ValueError(f"{name} {given[bad][0]} is in a wall or outside; expected a place in {room.bounds}")
+    if bad.any():
+        raise ValueError(f"{name} {given[bad][0]} is in a wall or outside; expected a place in {room.bounds}")
     return pos

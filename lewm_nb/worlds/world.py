@@ -8,13 +8,11 @@ __all__ = ['PROTOCOLS', 'LACKS', 'worlds', 'Protocol', 'Break', 'World', 'WorldE
 
 # %% ../../nbs/20_world.ipynb #20-world-004
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
 # %% ../../nbs/20_world.ipynb #20-world-011
 class Protocol(NamedTuple):
@@ -30,16 +28,15 @@ class Break(NamedTuple):
     jump: Callable = None    # (world, states (N,S), rng) → (N,S): where everything suddenly is
     rule: Callable = None    # (world, states (N,S), actions (N,A)) → (N,S): one step in place of `world.step`
     lasting: bool = True     # the rule holds to the end of the walk, not for one block only
-    prepare: Callable = None # (world, walks, begin, end) → those walks, changed if need be, in which the rule shows
-    paint: Callable = None   # (world, frames (N,T,H,W,3), walks, begin, frameskip, rng) → what else is seen in frames
+    prepare: Callable = None # (world, walks, begin, end) → those walks in which the rule shows, bent for it
+    paint: Callable = None   # (world, frames (N,T,H,W,3), walks, begin, frameskip, rng): changes frames
 
 
 PROTOCOLS = {"official": Protocol(25, 50, 5, "LeWM, appendix: goal 25 steps ahead, 50 steps allowed"),
              "far": Protocol(100, 150, 10, "ours: four times as far")}
 
 # %% ../../nbs/20_world.ipynb #20-world-014
-class World:
-    "What the book may ask of a world. A subclass answers; what it leaves `None` is done without."
+class _Questions: # the half of a `World` that has no default
     name: str = ""               # how it is found
     action_size: int = 1         # A, numbers in an action
     action_bounds = (-1., 1.)    # lowest and highest action, numbers or (A,)
@@ -64,8 +61,11 @@ class World:
     push = None                  # (n, steps, seed) → `Walks` that press against what is in the way
     crossed = None               # (start (N,S), states (N,T,S)) → (N,T) bool: through what is in the way?
 
-    def envs(self, n: int = 1, size: int = 64, observe: str = "pixels", terminate: bool = True, **look) -> VectorEnv:
-        "n copies of the world as a gymnasium vector environment."
+# %% ../../nbs/20_world.ipynb #20-world-016
+class World(_Questions):
+    "What the book may ask of a world. A subclass answers; what it leaves `None` is done without."
+    def envs(self, n: int = 1, size: int = 64, observe: str = "pixels", terminate: bool = True, **look):
+        "n copies of the world as a gymnasium vector environment; the options are those of `WorldEnvs`."
         return WorldEnvs(self, n, size, observe, terminate, **look)
 
     def behaviour(self, seed: int = 0, noise: float = 1.): # → policy (observation, info) → actions (N,A)
@@ -87,44 +87,31 @@ class World:
         "States given by the user, mended by rounding; `ValueError` if one is impossible."
         return states
 
-    def scene(self, states: np.ndarray,         # (N,S) now
-              goals: np.ndarray = None,         # (N,S)
-              imagined: np.ndarray = None,      # (N,H,S) where a plan is thought to lead
-              size: int = 128,                  # pixels along each side
-             ) -> np.ndarray:                   # (N,size,w,3) uint8
+    def scene(self, states: np.ndarray, goals: np.ndarray = None, # (N,S) each
+              imagined: np.ndarray = None,                        # (N,H,S) where a plan is thought to lead
+              size: int = 128) -> np.ndarray:                     # pixels of a side → (N,size,w,3) uint8
         "A picture for people: now, the last imagined state and the goal, side by side."
         shown = [states, None if imagined is None else imagined[:, -1], goals]
         return np.concatenate([self.draw(np.asarray(s, float), size) for s in shown if s is not None], 2)
 
     def __repr__(self): return f"{type(self).__name__}({self.name!r})"
 
-# %% ../../nbs/20_world.ipynb #20-world-018
+# %% ../../nbs/20_world.ipynb #20-world-020
 class WorldEnvs(VectorEnv):
     "Many copies of a world, moved and drawn as one array."
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.DISABLED}
 
-    def __init__(self, world: World,
-                 num_envs: int = 1,        # N
+    def __init__(self, world: World, num_envs: int = 1, # N copies
                  size: int = 64,           # pixels along each side of a frame
                  observe: str = "pixels",  # or "state", and nothing is drawn
                  terminate: bool = True,   # end an episode at the target
-                 render_mode: str = "rgb_array", # the only one
-                 **look):                  # options of the world's `draw`
-        choices = ("observe", observe, ("pixels", "state")), ("render_mode", render_mode, ("rgb_array", None))
-        for name, value, possible in choices:
-            if value not in possible:
-                raise ValueError(f"{name} is {value!r}; expected {' or '.join(map(repr, possible))}")
-        for name, value, least in ("num_envs", num_envs, 1), ("size", size, 8):
-            if value < least: raise ValueError(f"{name} is {value}; expected at least {least}")
+                 render_mode: str = "rgb_array", **look): # the only mode; options of the world's `draw`
+        _check_choices(num_envs, size, observe, render_mode)
         self.world, self.num_envs, self.size, self.observe = world, num_envs, size, observe
         self.terminate, self.look, self.render_mode = terminate, look, render_mode
-        (low, high), width = (np.float32(bounds) for bounds in world.action_bounds), len(world.state_names)
-        self.single_observation_space = (gym.spaces.Box(0, 255, (size, size, 3), np.uint8) if observe == "pixels" else
-                                         gym.spaces.Box(*world.state_bounds, (width,), np.float32))
-        self.single_action_space = gym.spaces.Box(low, high, None if low.ndim else (world.action_size,), np.float32)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.states = self.targets = np.full((num_envs, width), np.nan)
+        both = self.single_observation_space, self.single_action_space = _spaces(world, size, observe)
+        self.observation_space, self.action_space = (gym.vector.utils.batch_space(s, num_envs) for s in both)
+        self.states = self.targets = np.full((num_envs, len(world.state_names)), np.nan)
 
     def reset(self, *, seed: int = None, options: dict = None):
         "Options `state` and `target`, (N,S), fix them; `reset_mask`, (N,) bool, resets only some."
@@ -137,7 +124,7 @@ class WorldEnvs(VectorEnv):
         actions = _finite("actions", actions, self.action_space.shape)
         if np.isnan(self.states).any(): raise gym.error.ResetNeeded("call reset() before step()")
         self.states = self.world.step(self.states, actions)
-        reward = np.zeros(self.num_envs) if self.world.reward is None else self.world.reward(self.states, actions)
+        reward = self.world.reward(self.states, actions) if self.world.reward else np.zeros(self.num_envs)
         done = self.world.reached(self.states, self.targets) & self.terminate
         return self._observation(), reward, done, np.zeros(self.num_envs, bool), self._info()
 
@@ -145,21 +132,40 @@ class WorldEnvs(VectorEnv):
 
     def _info(self): return {"state": self.states.copy(), "target": self.targets.copy()}    # (N,S) float64
 
-    def _observation(self): return self.render() if self.observe == "pixels" else self.states.astype(np.float32)
+    def _observation(self): return self.render() if self.observe == "pixels" else np.float32(self.states)
 
-    def _begin(self, options):
-        unknown = set(options) - {"state", "target", "reset_mask"}
-        if unknown: raise ValueError(f"options has {sorted(unknown)}; expected only state, target and reset_mask")
-        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, bool)))
-        if mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise ValueError(f"reset_mask has shape {mask.shape} and dtype {mask.dtype}; expected {(self.num_envs,)} bool")
-        new = []
+    def _begin(self, options): # states and targets, those given or new ones, where the mask says so
+        mask, new = _mask(options, self.num_envs), []
         for name, old in ("state", self.states), ("target", self.targets):
             rows, given = self.world.sample(self.np_random, self.num_envs), options.get(name)
-            if given is not None:
-                rows = self.world.check(name, _finite(name, given, old.shape))
+            if given is not None: rows = self.world.check(name, _finite(name, given, old.shape))
             new.append(np.where(mask[:, None], rows, old))
         return new
+
+# %% ../../nbs/20_world.ipynb #20-world-022
+def _spaces(world, size, observe): # of the observations and the actions of one copy
+    low, high = (np.float32(bounds) for bounds in world.action_bounds)
+    actions = gym.spaces.Box(low, high, None if low.ndim else (world.action_size,), np.float32)
+    if observe == "pixels": return gym.spaces.Box(0, 255, (size, size, 3), np.uint8), actions
+    return gym.spaces.Box(*world.state_bounds, (len(world.state_names),), np.float32), actions
+
+
+def _check_choices(num_envs, size, observe, render_mode):
+    if observe not in ("pixels", "state"):
+        raise ValueError(f"observe is {observe!r}; expected 'pixels' or 'state'")
+    if render_mode not in ("rgb_array", None):
+        raise ValueError(f"render_mode is {render_mode!r}; expected 'rgb_array' or None")
+    for name, value, least in ("num_envs", num_envs, 1), ("size", size, 8):
+        if value < least: raise ValueError(f"{name} is {value}; expected at least {least}")
+
+
+def _mask(options, n): # (n,) bool: the copies that are reset
+    unknown = set(options) - {"state", "target", "reset_mask"}
+    if unknown: raise ValueError(f"options has {sorted(unknown)}; expected only state, target and reset_mask")
+    mask = np.asarray(options.get("reset_mask", np.ones(n, bool)))
+    if mask.shape != (n,) or mask.dtype != bool:
+        raise ValueError(f"reset_mask has shape {mask.shape} and dtype {mask.dtype}; expected {(n,)} bool")
+    return mask
 
 
 def _finite(name, rows, shape):
@@ -168,7 +174,7 @@ def _finite(name, rows, shape):
     if not np.isfinite(rows).all(): raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     return rows
 
-# %% ../../nbs/20_world.ipynb #20-world-022
+# %% ../../nbs/20_world.ipynb #20-world-026
 class WorldEnv(gym.Env):
     "One copy of a world with gymnasium's interface."
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -192,12 +198,11 @@ class WorldEnv(gym.Env):
     def render(self): return self.envs.render()[0]
 
 
-def _first(answers): return tuple({k: v[0] for k, v in x.items()} if isinstance(x, dict) else x[0] for x in answers)
+def _first(answers): # the only row of each
+    return tuple({k: v[0] for k, v in x.items()} if isinstance(x, dict) else x[0] for x in answers)
 
-# %% ../../nbs/20_world.ipynb #20-world-025
-def stream(seed: int,
-           key: int = 1, # another one for everybody who draws numbers
-          ) -> np.random.Generator:
+# %% ../../nbs/20_world.ipynb #20-world-029
+def stream(seed: int, key: int = 1) -> np.random.Generator: # another key for everybody who draws
     "Random numbers that are independent of the world's own, which are those of `default_rng(seed)`."
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
 
@@ -213,15 +218,13 @@ class SmoothRandom:
         self.middle, self.half, self.noise, self.smooth = (low + high) / 2, (high - low) / 2, noise, smooth
         self.rng, self.last = stream(seed), None
 
-    def __call__(self, observation, # not looked at
-                 info: dict,        # with `state`, of which only the number of rows counts
-                ) -> np.ndarray:    # (N,A) float32
+    def __call__(self, observation, info: dict) -> np.ndarray: # with `state`, (N,S) → (N,A) float32
         fresh = self.rng.standard_normal((len(info["state"]), len(self.half)))
         if self.last is None or len(self.last) != len(fresh): self.last = fresh
         else: self.last = self.smooth * self.last + np.sqrt(1 - self.smooth ** 2) * fresh
         return (self.middle + self.half * np.clip(self.noise * self.last, -1, 1)).astype(np.float32)
 
-# %% ../../nbs/20_world.ipynb #20-world-028
+# %% ../../nbs/20_world.ipynb #20-world-032
 class Walks(NamedTuple):
     "Where things were, what was done between, and what was intended."
     states: np.ndarray         # (N,L,S)
@@ -229,21 +232,19 @@ class Walks(NamedTuple):
     intent: np.ndarray = None  # (N,L,G) the goal that the policy had in mind, if it has any
 
 
-def follow(world: World,
-           start: np.ndarray,   # (N,S)
+def follow(world: World, start: np.ndarray, # (N,S)
            actions: np.ndarray, # (N,L,A)
            rule: Callable = None, # (world, states, actions) → states, in place of the world's own step
           ) -> np.ndarray:      # (N,L+1,S)
     "The states that actions lead to."
     states = [np.asarray(start, float)]
-    for t in range(actions.shape[1]):
-        states.append(rule(world, states[-1], actions[:, t]) if rule else world.step(states[-1], actions[:, t]))
+    for act in actions.swapaxes(0, 1):
+        states.append(rule(world, states[-1], act) if rule else world.step(states[-1], act))
     return np.stack(states, 1)
 
 
-def walks(world: World,
-          n: int,             # how many
-          steps: int,         # actions in each
+def walks(world: World, n: int, # how many
+          steps: int,           # actions in each
           seed: int = 0,
           policy: Callable = None, # the world's behaviour by default
          ) -> Walks:
@@ -260,9 +261,9 @@ def walks(world: World,
     intent = None if goals[0] is None else np.stack([*goals, goals[-1]], 1)
     return Walks(np.stack(states, 1), np.stack(actions, 1), intent)
 
-# %% ../../nbs/20_world.ipynb #20-world-030
+# %% ../../nbs/20_world.ipynb #20-world-034
 LACKS = {"state_names": "its state is not known, so probes, surprise and success are off",
-         "sample": "it cannot be started from a random state, so walks in memory, surprise and dreams are off",
+         "sample": "it cannot be started from a random state, so walks, surprise and dreams are off",
          "step": "its physics cannot be run from a given state, so the ceiling, surprise and dreams are off",
          "draw": "frames cannot be drawn from states, so they are stored, and surprise and dreams are off",
          "reached": "nobody says when a goal is reached, so success is off",
@@ -276,14 +277,14 @@ def lacks(world: World) -> list: # of sentences
 
 def needs(world: World, what: str, *parts: str):
     "`ValueError` with a sentence if the world lacks a part that `what` needs."
-    for part in parts:
-        if not _has(world, part):
-            raise ValueError(f"world {world.name!r} has no {part}, which {what} needs: {LACKS.get(part, 'it is off here')}")
+    for p in parts:
+        if _has(world, p): continue
+        raise ValueError(f"world {world.name!r} has no {p}, which {what} needs: {LACKS.get(p, 'it is off')}")
 
 
 def _has(world, part): return getattr(world, part) not in (None, ())
 
-# %% ../../nbs/20_world.ipynb #20-world-039
+# %% ../../nbs/20_world.ipynb #20-world-043
 class _Worlds(dict):
     def __missing__(self, name): raise ValueError(f"world is {name!r}; expected one of {sorted(self)}")
 
@@ -302,37 +303,31 @@ def register(world: World) -> World:
     worlds[world.name] = world
     return world
 
-
+# %% ../../nbs/20_world.ipynb #20-world-045
 def check_world(world: World, size: int = 32): # of the frames that are tried
     "`ValueError` that names the first part of a world that breaks the contract."
     if not isinstance(world, World): raise ValueError(f"world is a {type(world).__name__}; expected a World")
-    if not re.fullmatch(r"[a-z]\w*", world.name): raise ValueError(f"name is {world.name!r}; expected small letters, as 'two_room'")
+    if not re.fullmatch(r"[a-z]\w*", world.name):
+        raise ValueError(f"name is {world.name!r}; expected small letters, as 'two_room'")
     for name, value in ("action_size", world.action_size), ("frameskip", world.frameskip):
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"world {world.name!r} has {name} {value!r}; expected a whole number from 1 on")
     if world.sample is None: return
-    S, rng = len(world.state_names), np.random.default_rng(0)
-    states = _rows(world, "sample", world.sample(rng, 3), 3, S)
-    if world.step is not None:
-        low, high = world.action_bounds
-        actions = np.broadcast_to((np.asarray(low, float) + high) / 2, (3, world.action_size))
-        _rows(world, "step", world.step(states, actions), 3, S)
-    if world.draw is not None:
-        frames = np.asarray(world.draw(states, size))
-        if frames.shape != (3, size, size, 3) or frames.dtype != np.uint8:
-            raise ValueError(f"draw of world {world.name!r} gave {frames.dtype} {frames.shape}; "
-                             f"expected uint8 (3, {size}, {size}, 3)")
-    for part, kind in ("reached", bool), ("distance", float):
-        if (ask := getattr(world, part)) is None: continue
-        found = np.asarray(ask(states, states))
-        if found.shape != (3,) or found.dtype != kind:
-            raise ValueError(f"{part} of world {world.name!r} gave {found.dtype} {found.shape}; expected {kind.__name__} (3,)")
-    if world.reached is not None and not world.reached(states, states).all():
+    rows = 3, len(world.state_names)
+    actions = np.broadcast_to(np.add(*world.action_bounds) / 2, (3, world.action_size))
+    states = _answer(world, "sample", rows, None, np.random.default_rng(0), 3)
+    _answer(world, "step", rows, None, states, actions)
+    _answer(world, "draw", (3, size, size, 3), np.uint8, states, size)
+    _answer(world, "distance", (3,), float, states, states)
+    same = _answer(world, "reached", (3,), bool, states, states)
+    if same is not None and not same.all():
         raise ValueError(f"reached of world {world.name!r} says no where state and goal are the same")
 
 
-def _rows(world, part, rows, n, S):
-    rows = np.asarray(rows)
-    if rows.shape != (n, S):
-        raise ValueError(f"{part} of world {world.name!r} gave states {rows.shape}; expected ({n}, {S}), as state_names")
-    return rows
+def _answer(world, part, shape, dtype, *given): # what a part says, where the world has it; of this form
+    if getattr(world, part) is None: return None
+    found = np.asarray(getattr(world, part)(*given))
+    if found.shape != shape or dtype not in (None, found.dtype):
+        form = f"{shape}, as state_names" if dtype is None else f"{np.dtype(dtype)} {shape}"
+        raise ValueError(f"{part} of world {world.name!r} gave {found.dtype} {found.shape}; expected {form}")
+    return found
