@@ -30,7 +30,8 @@ def _check_target(y):
 
 def _check_pairs(z, y):
     if z.ndim != 2 or len(z) != len(y) or z.shape[1] < 1:
-        raise ValueError(f"z has shape {tuple(z.shape)}; expected (N,D), one row for each of y, {tuple(y.shape)}")
+        raise ValueError(f"z has shape {tuple(z.shape)}; expected (N,D), "
+                         f"one row for each of y, {tuple(y.shape)}")
     if not z.isfinite().all(): raise ValueError("z holds NaN or infinity; expected finite numbers")
 
 
@@ -50,7 +51,7 @@ def ridge(z: Tensor,            # (N,D) latents or any other input
           alpha: float = 1e-4,  # price of a large map
          ):                     # function (…,D) → (…,S), in the units of y
     "Linear probe: ridge regression in closed form on z-scored targets."
-    if not alpha > 0: raise ValueError(f"alpha is {alpha}; expected above 0 (without ridge: sanity.linear_map)")
+    if not alpha > 0: raise ValueError(f"alpha is {alpha}; expected above 0 (or sanity.linear_map)")
     Z, Y, into, out = _scaled(z, y.double())
     N, D = Z.shape
     gram = (Z.double().T @ Z.double() if D <= N else (Z @ Z.T).double()) / N
@@ -89,7 +90,8 @@ def gather(world: World,
           ) -> Samples:
     "Every `stride`-th frame that has a stride before it and one after it."
     needs(world, "a probe", "draw", "state_names")
-    (n, steps), at = walks.actions.shape[:2], np.arange(stride, walks.actions.shape[1] - stride + 1, max(stride, 1))
+    n, steps = walks.actions.shape[:2]
+    at = np.arange(stride, steps - stride + 1, max(stride, 1))
     if stride < 1 or not len(at):
         raise ValueError(f"stride is {stride}; expected 1 to {steps // 2}, half of the steps of a walk")
     now, before = (world.features(walks.states[:, t]) for t in (at, at - stride))                # (n,T,k)
@@ -102,13 +104,13 @@ def gather(world: World,
     return Samples(frames, states, {name: flat(x) for name, x in targets.items()},
                    torch.arange(n).repeat_interleave(len(at)))
 
-# %% ../nbs/40_probe.ipynb #40-probe-021
+
 def pixels(frames: Tensor, # (N,C,H,W) uint8
           ) -> Tensor:     # (N,H·W) between 0 and 1
     "Brightness of every pixel."
     return frames.float().mean(1).flatten(1) / 255
 
-# %% ../nbs/40_probe.ipynb #40-probe-024
+# %% ../nbs/40_probe.ipynb #40-probe-021
 def folds(episode: Tensor, # (N,) which one each sample is from
           k: int = 5,      # folds
           seed: int = 0,
@@ -116,7 +118,7 @@ def folds(episode: Tensor, # (N,) which one each sample is from
     "Deal whole episodes into k folds."
     names, which = episode.unique(return_inverse=True)
     if k < 2 or len(names) < k:
-        raise ValueError(f"episode has {len(names)} different ones; expected at least k = {k}, and k at least 2")
+        raise ValueError(f"episode has {len(names)} different ones; expected at least k = {k} of 2 or more")
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
     return (order % k)[which]
 
@@ -139,7 +141,7 @@ def cross_guess(fit,          # (z, y) → probe
     for i in fold.unique(): guess[fold == i] = fit(z[fold != i], y[fold != i])(z[fold == i]).double()
     return guess
 
-# %% ../nbs/40_probe.ipynb #40-probe-030
+# %% ../nbs/40_probe.ipynb #40-probe-025
 def mlp(z: Tensor,           # (N,D) latents or any other input
         y: Tensor,           # (N,S) what to read from them
         hidden: int = 128,   # width of both hidden layers
@@ -167,7 +169,7 @@ def mlp(z: Tensor,           # (N,D) latents or any other input
     def read(x): return out(net(into(x)))
     return read
 
-# %% ../nbs/40_probe.ipynb #40-probe-034
+# %% ../nbs/40_probe.ipynb #40-probe-029
 def untrained_like(model: LeWM,
                    frames: Tensor, # (N,C,H,W) uint8 for the averages of its BatchNorm
                    seed: int = 0,
@@ -188,7 +190,7 @@ def random_features(x: Tensor,   # (N,P)
     mixture = (x - x.mean(0)) @ torch.randn(x.shape[1], D, generator=torch.Generator().manual_seed(seed))
     return torch.tanh(mixture / mixture.std())
 
-# %% ../nbs/40_probe.ipynb #40-probe-038
+# %% ../nbs/40_probe.ipynb #40-probe-033
 FITS = {"linear": ridge, "MLP": mlp}
 
 
@@ -221,7 +223,7 @@ def table(rows: list, # from `compare`
             f"{m['mse']:12.3f} ± {m['std']:5.3f}{m['r']:7.3f}{m['r2']:7.3f}" for m in mean.values()))
     return "\n".join(lines)
 
-# %% ../nbs/40_probe.ipynb #40-probe-043
+# %% ../nbs/40_probe.ipynb #40-probe-036
 COUNTS = 2, 5, 10, 20, 50, 100
 
 
@@ -236,12 +238,12 @@ def learning_curve(fit,             # (z, y) → probe
     held = folds(episode, seed=seed) == 0
     there = episode[~held].unique()
     if not 1 <= min(counts) <= max(counts) <= len(there):
-        raise ValueError(f"counts are {tuple(counts)}; expected 1 to {len(there)}, the episodes that are not held out")
+        raise ValueError(f"counts are {tuple(counts)}; expected 1 to {len(there)}, what is not held out")
     there = there[torch.randperm(len(there), generator=torch.Generator().manual_seed(seed))]
     used = [torch.isin(episode, there[:n]) for n in counts]
     return torch.stack([r2(fit(z[u], y[u])(z[held]).double(), y[held].double()) for u in used])
 
-# %% ../nbs/40_probe.ipynb #40-probe-050
+# %% ../nbs/40_probe.ipynb #40-probe-042
 def sin_cos(angle: Tensor, # (…) radians
            ) -> Tensor:    # (…,2)
     "An angle as a point on the unit circle: no jump, and the same after a turn."
@@ -253,18 +255,18 @@ def angle_of(pair: Tensor, # (…,2) sine and cosine, at any common scale
     "The angle of a point, the way back from `sin_cos`."
     return torch.atan2(pair[..., 0], pair[..., 1])
 
-# %% ../nbs/40_probe.ipynb #40-probe-059
+# %% ../nbs/40_probe.ipynb #40-probe-048
 @torch.no_grad()
 def imagined(model,             # with `encode_all`, `rollout`, `device` and a `config`, as a LeWM
              world: World,
              walks: Walks,
              blocks: int = 10,  # T
              start: int = 20,   # step of the one frame that the model sees
-            ) -> tuple:         # guesses (E,T,D), latents of the frames that came (E,T,D), their states (E,T,S)
+            ) -> tuple:  # guesses (E,T,D), latents of the frames that came (E,T,D), their states (E,T,S)
     "What the model imagines after each block, and what happened."
     (E, steps), skip = walks.actions.shape[:2], model.config.frameskip
     if not 1 <= blocks <= (longest := (steps - start) // skip):
-        raise ValueError(f"blocks is {blocks}; expected 1 to {longest}, what follows step {start} of every walk")
+        raise ValueError(f"blocks is {blocks}; expected 1 to {longest}, what follows step {start} of a walk")
     at = start + skip * np.arange(blocks + 1)
     states = walks.states[:, at]                                                                # (E,T+1,S)
     frames = torch.from_numpy(world.draw(states.reshape(-1, states.shape[-1]), model.config.image_size))
@@ -273,11 +275,11 @@ def imagined(model,             # with `encode_all`, `rollout`, `device` and a `
     guess = model.rollout(z[:, :1].to(model.device), actions.to(model.device))[:, 0].cpu()
     return guess, z[:, 1:], torch.from_numpy(states[:, 1:])
 
-# %% ../nbs/40_probe.ipynb #40-probe-070
+# %% ../nbs/40_probe.ipynb #40-probe-057
 def distance_profile(z: Tensor,           # (N,D) latents
                      y: Tensor,           # (N,S) states
                      edges,               # (K+1,) of the bins, rising
-                     metric=None,         # (a, b) → (P,) true distances, as `world.distance`; straight by default
+                     metric=None,  # (a, b) → (P,) true distances, as `world.distance`; straight by default
                      pairs: int = 20_000,
                      seed: int = 0,
                     ) -> Tensor:          # (K,) NaN where no pair falls
@@ -287,11 +289,12 @@ def distance_profile(z: Tensor,           # (N,D) latents
     if edges.ndim != 1 or len(edges) < 2 or not (edges.diff() > 0).all():
         raise ValueError(f"edges are {edges.tolist()}; expected two or more, rising")
     a, b = torch.randint(len(z), (2, pairs), generator=torch.Generator().manual_seed(seed))
-    true = (y[a] - y[b]).norm(dim=1) if metric is None else torch.as_tensor(metric(y[a].numpy(), y[b].numpy()))
+    if metric is None: metric = lambda a, b: np.linalg.norm(a - b, axis=-1)
+    true = torch.as_tensor(metric(y[a].numpy(), y[b].numpy()))
     far, which = (z[a] - z[b]).norm(dim=1).double(), torch.bucketize(true.double(), edges, right=True) - 1
     return torch.stack([far[which == i].mean() for i in range(len(edges) - 1)])
 
-# %% ../nbs/40_probe.ipynb #40-probe-073
+# %% ../nbs/40_probe.ipynb #40-probe-059
 def saturation_length(distance,                       # (K,) true distances, rising
                       curve,                          # (K,) mean latent distances there, NaN where unknown
                       share: float = 1 - math.exp(-1), # of the largest value
