@@ -83,8 +83,8 @@ class Samples(NamedTuple):
     episode: Tensor # (N,) which walk
 
 
-def gather(world: World,
-           walks: Walks,
+def gather(world: World,    # with `draw` and named states
+           walks: Walks,    # of one length
            stride: int = 5, # steps between frames
            size: int = 64,  # pixels along each side of a frame
           ) -> Samples:
@@ -113,7 +113,7 @@ def pixels(frames: Tensor, # (N,C,H,W) uint8
 # %% ../nbs/40_probe.ipynb #40-probe-021
 def folds(episode: Tensor, # (N,) which one each sample is from
           k: int = 5,      # folds
-          seed: int = 0,
+          seed: int = 0,   # of the dealing
          ) -> Tensor:      # (N,) 0 … k-1
     "Deal whole episodes into k folds."
     names, which = episode.unique(return_inverse=True)
@@ -147,7 +147,7 @@ def mlp(z: Tensor,           # (N,D) latents or any other input
         hidden: int = 128,   # width of both hidden layers
         steps: int = 400,    # of 256 samples
         lr: float = 3e-3,    # the highest, of AdamW
-        seed: int = 0,
+        seed: int = 0,       # of first weights and batches
        ):                    # function (…,D) → (…,S), in the units of y
     "A probe with two hidden layers, trained on z-scored targets."
     Z, Y, into, out = _scaled(z.float(), y.float())
@@ -170,9 +170,9 @@ def mlp(z: Tensor,           # (N,D) latents or any other input
     return read
 
 # %% ../nbs/40_probe.ipynb #40-probe-029
-def untrained_like(model: LeWM,
+def untrained_like(model: LeWM,     # whose configuration is taken
                    frames: Tensor, # (N,C,H,W) uint8 for the averages of its BatchNorm
-                   seed: int = 0,
+                   seed: int = 0,  # of weights and batches
                   ) -> LeWM:       # in evaluation mode
     "The same architecture with random weights, whose BatchNorm has seen frames."
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -184,7 +184,7 @@ def untrained_like(model: LeWM,
 
 def random_features(x: Tensor,   # (N,P)
                     D: int = 64, # how many
-                    seed: int = 0,
+                    seed: int = 0, # of the mixtures
                    ) -> Tensor:  # (N,D) between -1 and 1
     "Tanh of random mixtures of the inputs, each mixture of variance near 1."
     mixture = (x - x.mean(0)) @ torch.randn(x.shape[1], D, generator=torch.Generator().manual_seed(seed))
@@ -212,7 +212,7 @@ def compare(inputs: dict,      # name → (N,D)
 
 
 def table(rows: list, # from `compare`
-         ) -> str:
+         ) -> str: # one line for each target and input
     "Rows as text: error ± its standard deviation, r and R², means over the columns of a target."
     probes = list(dict.fromkeys(row["probe"] for row in rows))
     lines = [f"{'':33}" + "".join(f"{probe + ': MSE ± std':>20}{'r':>7}{'R²':>7}" for probe in probes)]
@@ -232,7 +232,7 @@ def learning_curve(fit,             # (z, y) → probe
                    y: Tensor,       # (N,S)
                    episode: Tensor, # (N,) which one each sample is from
                    counts=COUNTS,   # numbers of episodes to fit on
-                   seed: int = 0,
+                   seed: int = 0,   # of folds and order
                   ) -> Tensor:      # (len(counts),S) R² on held-out episodes
     "R² of a probe against the number of episodes it was fitted on."
     held = folds(episode, seed=seed) == 0
@@ -258,8 +258,8 @@ def angle_of(pair: Tensor, # (…,2) sine and cosine, at any common scale
 # %% ../nbs/40_probe.ipynb #40-probe-048
 @torch.no_grad()
 def imagined(model,             # with `encode_all`, `rollout`, `device` and a `config`, as a LeWM
-             world: World,
-             walks: Walks,
+             world: World,      # with `draw`
+             walks: Walks,      # as long as the blocks need
              blocks: int = 10,  # T
              start: int = 20,   # step of the one frame that the model sees
             ) -> tuple:  # guesses (E,T,D), latents of the frames that came (E,T,D), their states (E,T,S)
@@ -280,8 +280,8 @@ def distance_profile(z: Tensor,           # (N,D) latents
                      y: Tensor,           # (N,S) states
                      edges,               # (K+1,) of the bins, rising
                      metric=None,  # (a, b) → (P,) true distances, as `world.distance`; straight by default
-                     pairs: int = 20_000,
-                     seed: int = 0,
+                     pairs: int = 20_000, # P, how many
+                     seed: int = 0,       # of the pairs
                     ) -> Tensor:          # (K,) NaN where no pair falls
     "Mean latent distance of random pairs, by their true distance."
     _check_pairs(z, y)

@@ -17,7 +17,7 @@ from .worlds.world import World, follow, needs
 # %% ../nbs/43_straightening.ipynb #43-straightening-010
 def straightness(z: Tensor, # (…,T,D) paths of 3 or more points
                 ) -> Tensor: # () between -1 and 1
-    "Mean cosine between consecutive velocities of the paths; steps of length 0 have no direction and are left out."
+    "Mean cosine between consecutive velocities of the paths; steps of length 0 are left out."
     if not z.is_floating_point(): raise ValueError(f"z has dtype {z.dtype}; expected a floating-point tensor")
     if z.ndim < 2 or z.shape[-2] < 3 or z.shape[-1] < 1:
         raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,T,D) with T of 3 or more, D > 0")
@@ -27,12 +27,13 @@ def straightness(z: Tensor, # (…,T,D) paths of 3 or more points
     heading = velocity / length                            # NaN where the length is 0
     cosine = (heading[..., 1:, :] * heading[..., :-1, :]).sum(-1)
     moving = ((length[..., 1:, :] > 0) & (length[..., :-1, :] > 0)).squeeze(-1)
-    if not moving.any(): raise ValueError("z never makes two steps of a length above 0 in a row; expected a path that moves")
+    if not moving.any():
+        raise ValueError("z never makes two steps of a length above 0 in a row; expected a path that moves")
     return cosine[moving].mean()
 
 # %% ../nbs/43_straightening.ipynb #43-straightening-020
-def latent_paths(model: LeWM,
-                 trajs: Trajectories,
+def latent_paths(model: LeWM,         # its mode does not matter
+                 trajs: Trajectories, # episodes of one length
                  episodes: int = 20,  # the first so many
                  stride: int = 5,     # steps between points: the model's own step
                 ) -> Tensor:          # (episodes,T,D)
@@ -46,19 +47,19 @@ def latent_paths(model: LeWM,
     return model.encode_all(frames).unflatten(0, (episodes, -1))
 
 # %% ../nbs/43_straightening.ipynb #43-straightening-027
-def straight_walks(world: World,
+def straight_walks(world: World,    # with `sample` and `step`
                    n: int,          # walks
                    size: float,     # of the action, as a share of half of the way between its bounds
                    hold: int = 12,  # steps of the world between two points
                    points: int = 3, # of each walk
-                   seed: int = 0,
+                   seed: int = 0,   # of starts and directions
                   ) -> np.ndarray:  # (n,points,S) states
     "Walks that repeat one action from random states, unhindered where the world can tell."
     if min(n, hold) < 1 or points < 2 or not 0 < size <= 1:
         raise ValueError(f"n, hold, points, size are {n}, {hold}, {points}, {size}; "
                          "expected n and hold ≥ 1, points ≥ 2, size above 0, at most 1")
     needs(world, "straight walks", "sample", "step")
-    low, high = (np.broadcast_to(np.asarray(bound, float), world.action_size) for bound in world.action_bounds)
+    low, high = (np.broadcast_to(np.asarray(b, float), world.action_size) for b in world.action_bounds)
     rng, found = np.random.default_rng(seed), []
     for _ in range(100):
         heading = rng.standard_normal((4 * n, world.action_size))
@@ -71,20 +72,21 @@ def straight_walks(world: World,
             free = np.isclose(alone, states).all((1, 2))
         found.extend(states[free, ::hold])
         if len(found) >= n: return np.stack(found[:n])
-    raise ValueError(f"size is {size} for {hold * (points - 1)} steps, which hardly fit into the world; expected less")
+    raise ValueError(f"size is {size} for {hold * (points - 1)} steps, which hardly fit into the world")
 
 # %% ../nbs/43_straightening.ipynb #43-straightening-030
-SIZES = tuple(round(px / 60, 6) for px in (2, 5, 10, 15, 20, 25, 30, 40, 50, 60)) # of the action, shares of the largest
+# of the action, as shares of the largest
+SIZES = tuple(round(length / 60, 6) for length in (2, 5, 10, 15, 20, 25, 30, 40, 50, 60))
 
 
 @torch.no_grad()
 def line_straightness(encode,               # frames (N,C,H,W) uint8 → (N,D), such as `model.encode_all`
-                      world: World,
+                      world: World,         # with `draw`
                       sizes: tuple = SIZES, # of the action
                       n: int = 200,         # lines for each size
                       hold: int = 12,       # steps of the world between two points
                       image: int = 64,      # pixels along each side of a frame
-                      seed: int = 0,
+                      seed: int = 0,        # of the lines
                      ) -> list:             # straightness for each size
     "Straightness of what an encoder makes of walks that repeat one action, by its size."
     needs(world, "straightness along lines", "draw")
@@ -96,7 +98,7 @@ def line_straightness(encode,               # frames (N,C,H,W) uint8 → (N,D), 
     return S
 
 # %% ../nbs/43_straightening.ipynb #43-straightening-037
-def watch_straightness(model: LeWM,
+def watch_straightness(model: LeWM,         # in training
                        row: dict,           # gets the key "straightness"
                        walks: Trajectories, # held out
                       ):
