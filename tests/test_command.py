@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lewm_nb.lewm import LeWM
+from lewm_nb.workbench.results import weights_hash
 
 FILES = ["loss.png", "model.json", "model.safetensors", "plan.gif", "result.json"]
 
@@ -17,14 +18,17 @@ def command(out, *words):
 
 
 def test_small_run_writes_everything(tmp_path):
-    done = subprocess.run(command(tmp_path / "a" / "b", "--steps", "6", "--goals", "4", "--far-goals", "2"), capture_output=True, text=True)
+    words = "--steps", "6", "--goals", "4", "--far-goals", "2"
+    done = subprocess.run(command(tmp_path / "a" / "b", *words), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "a" / "b"
     assert sorted(p.name for p in out.iterdir()) == FILES
     result = json.loads((out / "result.json").read_text())
-    for key, n in ("success", 4), ("random", 4), ("strict", 4), ("far", 2):
-        r = result[key]
-        assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
+    for protocol, n in ("official", 4), ("far", 2):
+        rates = result["rates"][protocol]
+        for r in (rates["ever"], rates["end"], rates["random"]["ever"], rates["random"]["end"]):
+            assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
+    assert result["checkpoint"] == weights_hash(LeWM.load(out / "model.safetensors"))
     assert set(result["seconds"]) == {"collect", "train", "plan", "total"}
     assert len(result["probe_r2"]) == 2 and {"seed", "config", "versions", "machine"} <= set(result)
     assert "official" in done.stdout and "plan.gif" in done.stdout and "make lab" in done.stdout
@@ -45,4 +49,4 @@ def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for):
 
 def test_help_names_the_options():
     text = subprocess.run([sys.executable, "-m", "lewm_nb", "--help"], capture_output=True, text=True).stdout
-    assert all(option in text for option in ("--seed", "--steps", "--device", "--out"))
+    assert all(option in text for option in ("--world", "--list", "--seed", "--steps", "--device", "--out"))
