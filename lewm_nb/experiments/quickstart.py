@@ -108,7 +108,7 @@ def _look(world, model, walks, valid, goals, seed, progress): # what can be meas
                  nearest_map(z_train, states_train), world.protocols[name].budget)
     return result, film
 
-
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-019
 GOALS = {"official": 200, "far": 100}
 
 
@@ -143,7 +143,7 @@ def run(world="two_room",         # a `World`, or the name of a registered one
         "checkpoint": weights_hash(fitted), "config": settings, "versions": versions(), "machine": machine(),
     }, fitted, history, film
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-022
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-023
 def table(result: dict) -> str: # of `run`; lines of text
     "The success rates as text, each beside chance, and what the world could not give."
     lines = [f"{'protocol':12}{'success':>9}{'95 % interval':>17}{'random':>9}{'tasks':>7}"]
@@ -163,7 +163,7 @@ def table(result: dict) -> str: # of `run`; lines of text
                  + f"; peak memory {result['peak_gb']:.1f} GB")
     return "\n".join(lines + [f"not measured here: {sentence}" for sentence in result["off"]])
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-030
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-031
 def save(out: Path,        # folder
          result: dict, model: LeWM, history: list, # of `run`
          film: np.ndarray, # (N,h,w,3) uint8, or None
@@ -176,7 +176,7 @@ def save(out: Path,        # folder
     plt.close(figure)
     if film is not None: write_whole(out / "plan.gif", lambda f: save_gif(f, film))
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-033
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-034
 def _options():
     what = "Record a world, train a tiny model on its pixels, plan with it, and print success beside chance."
     parser = argparse.ArgumentParser("python -m lewm_nb", description=what)
@@ -199,7 +199,7 @@ def _writable(folder: Path):
         (folder / "writable").unlink()
     except OSError as e: raise ValueError(f"--out {folder} cannot be written: {e.strerror}") from None
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-034
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-035
 def main(argv: list = None): # words of the command line; those of the process by default
     "The command line of `python -m lewm_nb`."
     parser = _options()
@@ -225,7 +225,7 @@ def main(argv: list = None): # words of the command line; those of the process b
           f"the model           {args.out / 'model.safetensors'}\n"
           "open next           make lab, the book from its first page")
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-046
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-047
 def results(folder: Path = Path("data"),      # whose folders results and checkpoints are written
             seeds: tuple = (0, 1, 2, 3, 4, 5, 6), # one model each
             world="two_room",                 # a `World`, or the name of a registered one
@@ -251,7 +251,7 @@ def _keep(path, result, config): # with seeds, seconds and hashes of its runs
     save_result(path, "make results", result, config, [run["seed"] for run in runs],
                 sum(run["seconds"]["total"] for run in runs), [run["checkpoint"] for run in runs])
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-048
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-049
 LAMBDAS = *((lam, lam) for lam in (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)), (0.1, 0.001)
 
 
