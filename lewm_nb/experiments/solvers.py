@@ -68,7 +68,7 @@ def plan_cost(model,             # a LeWM
               solver: CEM,
               repeats: int = 15, # plans that are timed
              ) -> dict: # ms, blocks
-    "Median milliseconds of processor time of one plan for one problem on one thread, and blocks imagined for it."
+    "Median milliseconds of processor time of one plan on one thread, and blocks imagined for it."
     counted, took, threads = Counted(model), [], torch.get_num_threads()
     rng = torch.Generator().manual_seed(0)
     z, z_goal = torch.randn(2, 1, model.config.latent_dim, generator=rng).to(model.device)
@@ -90,14 +90,15 @@ def tasks_for(world: World,
              ) -> dict:    # `Tasks` by protocol
     "Tasks of some protocols from the same recordings."
     needs(world, "success", "reached", "state_names")
-    return {name: draw_tasks(recorded, world.protocols[name], n, world.reached, seed) for name, n in goals.items()}
+    return {name: draw_tasks(recorded, world.protocols[name], n, world.reached, seed)
+            for name, n in goals.items()}
 
 
 def outcomes(model,          # a LeWM
              world: World,
              tasks: dict, # `Tasks` by protocol
              policy,      # (environments, protocol) → policy
-            ) -> dict:    # by protocol, and with _end for the strict reading: a 1 or a 0 for each task, as text
+            ) -> dict:    # by protocol, and with _end at the end: a 1 or a 0 for each task, as text
     "What a policy reaches."
     found = {}
     for name, these in tasks.items():
@@ -134,7 +135,7 @@ def contestants(chosen: dict, # options by solver
                ) -> list:     # of rows that name them, and functions protocol → solver
     "Every solver at every size."
     def one(name, size): # a function of its own, so that each keeps its name and size
-        return {"solver": name, "size": size}, lambda protocol: make(name, chosen[name], size, protocol.horizon)
+        return {"solver": name, "size": size}, lambda p: make(name, chosen[name], size, p.horizon)
     return [one(name, size) for name in chosen for size in ladder(name)]
 
 
@@ -159,7 +160,8 @@ def sweep(model,                     # a LeWM
 
 # %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-048
 def _model_of(world, seed, cache, episodes, options): # trained, and its held-out recordings
-    model, _, _, valid = trained(world, configs(world, seed=seed, **options)[1], None, cache, episodes, progress=False)
+    config = configs(world, seed=seed, **options)[1]
+    model, _, _, valid = trained(world, config, None, cache, episodes, progress=False)
     return model.cpu().eval(), valid
 
 
@@ -211,7 +213,8 @@ def check_winner(path: Path = "data/results/solvers_fresh.json",
     world, began, hashes, runs, paper = find_world(world), time.time(), {}, [], CEM.paper(**published)
     solvers = {(name, size): lambda p, name=name, size=size: make(name, settings[name], size, p.horizon)
                for name, size in (("MPPI", (64, 8)), ("iCEM", (64, 8)), ("CEM", (64, 8)), ("CEM", (128, 8)))}
-    solvers["published", (paper.num_samples, paper.num_iterations)] = lambda p: replace(paper, horizon=p.horizon)
+    size = paper.num_samples, paper.num_iterations
+    solvers["published", size] = lambda p: replace(paper, horizon=p.horizon)
     for seed in seeds:
         model, valid = _model_of(world, seed, cache, episodes, options)
         tasks, hashes[seed] = tasks_for(world, valid, goals, seed), weights_hash(model)
