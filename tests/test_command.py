@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lewm_nb.lewm import LeWM
+from lewm_nb.workbench.results import weights_hash
 
 FILES = ["loss.png", "model.json", "model.safetensors", "plan.gif", "result.json"]
 
@@ -24,9 +25,11 @@ def test_small_run_writes_everything(tmp_path):
     out = tmp_path / "a" / "b"
     assert sorted(p.name for p in out.iterdir()) == FILES
     result = json.loads((out / "result.json").read_text())
-    for name, n in ("official", 4), ("far", 2):
-        for r in (result["rates"][name][reading] for reading in ("ever", "end")):
+    for protocol, n in ("official", 4), ("far", 2):
+        rates = result["rates"][protocol]
+        for r in (rates["ever"], rates["end"], rates["random"]["ever"], rates["random"]["end"]):
             assert r["n"] == n and 0 <= r["low"] <= r["rate"] <= r["high"] <= 1
+    assert result["checkpoint"] == weights_hash(LeWM.load(out / "model.safetensors"))
     assert set(result["seconds"]) == {"collect", "train", "plan", "total"}
     assert sorted(result["probe_r2"]) == ["x", "y"]
     assert {"seed", "config", "versions", "machine"} <= set(result)

@@ -6,7 +6,7 @@
 __all__ = ['GOALS', 'LAMBDAS', 'configs', 'trained', 'longest_success', 'run', 'table', 'save', 'main', 'results',
            'compare_lambda']
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-002
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-004
 import argparse
 import hashlib
 import inspect
@@ -23,7 +23,7 @@ import torch
 
 from .. import data, encoder, lewm, predictor, sigreg, step, train
 from ..collapse import latent_std
-from ..data import Trajectories, opened, recordings
+from ..data import opened, recordings
 from ..evaluate import distance_curve, measure, planner, watch
 from ..lewm import LeWM, LeWMConfig, pick_device
 from ..sanity import encode_episodes, linear_map, nearest_map, r2
@@ -31,7 +31,7 @@ from ..step import TrainConfig
 from ..train import fit, plot_history
 from ..workbench.results import machine, peak_gb, save_result, versions, weights_hash, write_whole
 from ..workbench.show import save_gif
-from ..worlds.world import World, find_world, lacks, worlds
+from ..worlds.world import World, find_world, lacks, needs, worlds
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-007
 def configs(world,             # a `World`, or the name of a registered one
@@ -45,30 +45,37 @@ def configs(world,             # a `World`, or the name of a registered one
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-011
 def _of_code(world): # what a trained model depends on besides its configuration
-    modules = data, encoder, lewm, predictor, sigreg, step, train, *map(inspect.getmodule, type(world).__mro__[:-1])
+    bases = map(inspect.getmodule, type(world).__mro__[:-1])
+    modules = data, encoder, lewm, predictor, sigreg, step, train, *bases
     return hashlib.sha1("".join(inspect.getsource(module) for module in modules).encode()).hexdigest()
 
 
-def trained(world,                               # a `World`, or the name of a registered one
-            config: TrainConfig = None,          # its seed is also that of the recordings and the first weights
-            model: LeWMConfig = None,            # the world's own by default
-            cache: Path = Path("data/cache"),    # folder that keeps recordings and checkpoints
-            episodes: int = 2000,                # recorded
-            watch=None,                          # called with (model, row, held-out recordings) at every logged row
-            progress: bool = True,
-           ) -> tuple:                           # model, history, training and held-out `Trajectories`
+def trained(world,                            # a `World`, or the name of a registered one
+            config: TrainConfig = None,       # its seed is also that of the recordings and the first weights
+            model: LeWMConfig = None,         # the world's own by default
+            cache: Path = Path("data/cache"), # folder that keeps recordings and checkpoints
+            episodes: int = 2000,             # recorded
+            watch=None,                       # called with (model, row, held-out walks) at each logged row
+            progress: bool = True,            # show bars
+           ) -> tuple:                        # model, history, training and held-out `Trajectories`
     "The model of a world and a configuration, trained or read back, with its recordings."
     world = find_world(world)
     usual, usual_train = configs(world)
     model, config, code = model or usual, config or usual_train, _of_code(world)
-    def key(*what): return hashlib.sha1(json.dumps([world.name, repr(vars(world)), code, episodes, *what]).encode()).hexdigest()[:12]
-    walks = Path(cache) / f"{world.name}-{episodes}-{config.seed}-{key(model.image_size)}"
-    if (walks / "lengths.npy").exists() and len(opened(world, walks, model.image_size)) == episodes:
-        parts = opened(world, walks, model.image_size).split(0.9, config.seed)
-    else: parts = recordings(world, walks, episodes, seed=config.seed, size=model.image_size, progress=progress)
+
+    def key(*what):
+        text = json.dumps([world.name, repr(vars(world)), code, episodes, *what])
+        return hashlib.sha1(text.encode()).hexdigest()[:12]
+
+    size, cache = model.image_size, Path(cache)
+    walks = cache / f"{world.name}-{episodes}-{config.seed}-{key(size)}"
+    if (walks / "lengths.npy").exists() and len(opened(world, walks, size)) == episodes:
+        parts = opened(world, walks, size).split(0.9, config.seed)
+    else: parts = recordings(world, walks, episodes, seed=config.seed, size=size, progress=progress)
     torch.manual_seed(config.seed)
-    fitted, history = fit(LeWM(model), parts[0], config, out=Path(cache) / key(asdict(model), asdict(config)), progress=progress,
-                          watch=watch and (lambda model, row: watch(model, row, parts[1])))
+    seen = watch and (lambda model, row: watch(model, row, parts[1]))
+    fitted, history = fit(LeWM(model), parts[0], config, out=cache / key(asdict(model), asdict(config)),
+                          progress=progress, watch=seen)
     return fitted, history, *parts
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-015
@@ -81,7 +88,27 @@ def longest_success(world: World,
     i = int(np.argmax(np.where(record.ever | ~record.ever.any(), way, -1)))
     return start[i], goal[i]
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-017
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-018
+def _look(world, model, walks, valid, goals, seed, progress): # what can be measured here, and a film
+    z, states = encode_episodes(model, valid, 100)
+    result, film = {"rates": {}, "probe_r2": {}, "latent_std": latent_std(z).item()}, None
+    if not world.state_names: return result, film
+    z_train, states_train = encode_episodes(model, walks, 100)
+    known, wanted = (world.features(s.double().numpy()) for s in (states_train, states))
+    for name, y in wanted.items():
+        result["probe_r2"][name] = r2(linear_map(z_train, known[name])(z), y).tolist()
+    if world.reached is None or not goals: return result, film
+    result["rates"], records = measure(model, world, valid, goals, seed, progress=progress)
+    solver = planner(model, world.protocols[next(iter(goals))], world).solver
+    bounds = {name: np.asarray(getattr(solver, name)).tolist() for name in ("low", "high")}
+    result["plan"] = {"solver": type(solver).__name__} | asdict(solver) | bounds
+    if world.draw is None: return result, film
+    name = list(goals)[-1]
+    film = watch(planner(model, world.protocols[name], world), world, *longest_success(world, records[name]),
+                 nearest_map(z_train, states_train), world.protocols[name].budget)
+    return result, film
+
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-019
 GOALS = {"official": 200, "far": 100}
 
 
@@ -91,7 +118,7 @@ def run(world="two_room",         # a `World`, or the name of a registered one
         goals: dict = GOALS,      # tasks by protocol; those that the world does not know are left out
         episodes: int = 2000,     # recorded
         device: str = None,       # see `pick_device`
-        progress: bool = True,
+        progress: bool = True,    # show bars
        ) -> tuple:                # result, model, history, film (or None)
     "The whole path once: recordings, model, success rates and a film of a plan."
     world, start, seconds = find_world(world), time.time(), {}
@@ -102,59 +129,46 @@ def run(world="two_room",         # a `World`, or the name of a registered one
 
     torch.manual_seed(config.seed)
     with TemporaryDirectory() as folder:
-        walks, valid = recordings(world, folder, episodes, seed=config.seed, size=(model or usual).image_size, progress=progress)
+        walks, valid = recordings(world, folder, episodes, seed=config.seed, size=(model or usual).image_size,
+                                  progress=progress)
         lap("collect")
         fitted, history = fit(LeWM(model or usual), walks, config, device=device, progress=progress)
         lap("train")
         result, film = _look(world, fitted, walks, valid, goals, config.seed, progress)
         lap("plan")
     seconds["total"] = round(time.time() - start, 1)
+    settings = {"model": asdict(fitted.config), "train": asdict(config), "episodes": episodes}
     return {"world": world.name, "off": lacks(world)} | result | {
         "seconds": seconds, "peak_gb": round(peak_gb(), 2), "seed": config.seed,
-        "checkpoint": weights_hash(fitted), "config": {"model": asdict(fitted.config), "train": asdict(config), "episodes": episodes},
-        "versions": versions(), "machine": machine()}, fitted, history, film
+        "checkpoint": weights_hash(fitted), "config": settings, "versions": versions(), "machine": machine(),
+    }, fitted, history, film
 
-
-def _look(world, model, walks, valid, goals, seed, progress): # what can be measured of a model in this world, and a film
-    z, states = encode_episodes(model, valid, 100)
-    result, film = {"rates": {}, "probe_r2": {}, "latent_std": latent_std(z).item()}, None
-    if not world.state_names: return result, film
-    z_train, states_train = encode_episodes(model, walks, 100)
-    for name, y in world.features(states.double().numpy()).items():
-        y_train, y = (torch.from_numpy(world.features(s.double().numpy())[name]) for s in (states_train, states))
-        result["probe_r2"][name] = r2(linear_map(z_train, y_train)(z), y).tolist()
-    if world.reached is None: return result, film
-    result["rates"], records = measure(model, world, valid, goals, seed, progress=progress)
-    solver = planner(model, world.protocols[next(iter(goals))], world).solver
-    result["plan"] = {"solver": type(solver).__name__} | asdict(solver)
-    if world.draw is not None:
-        name = list(goals)[-1]
-        film = watch(planner(model, world.protocols[name], world), world, *longest_success(world, records[name]),
-                     nearest_map(z_train, states_train), world.protocols[name].budget)
-    return result, film
-
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-021
-def table(result: dict) -> str:
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-023
+def table(result: dict) -> str: # of `run`; lines of text
     "The success rates as text, each beside chance, and what the world could not give."
-    lines, world = [f"{'protocol':12}{'success':>9}{'95 % interval':>17}{'random':>9}{'tasks':>7}"], worlds.get(result["world"])
+    lines = [f"{'protocol':12}{'success':>9}{'95 % interval':>17}{'random':>9}{'tasks':>7}"]
+    world = worlds.get(result["world"])
     for name, rates in result["rates"].items():
         what = "" if world is None else f"goal {world.protocols[name].offset} steps ahead: "
-        for reading, label, meaning in (("ever", name, "reached at any step"), ("end", "  at the end", "reached after the last step")):
-            r, label = rates[reading], "strict" if (name, reading) == ("official", "end") else label
+        for reading, label, meaning in (("ever", name, "reached at any step"),
+                                        ("end", "  at the end", "reached after the last step")):
+            r, chance = rates[reading], rates["random"][reading]["rate"]
+            if (name, reading) == ("official", "end"): label = "strict"
             interval = f"{100 * r['low']:.1f} to {100 * r['high']:.1f}"
-            lines.append(f"{label:12}{100 * r['rate']:7.1f} %{interval:>17}{100 * rates['random'][reading]['rate']:7.1f} %"
-                         f"{r['n']:7}  {what}{meaning}")
+            lines.append(f"{label:12}{100 * r['rate']:7.1f} %{interval:>17}{100 * chance:7.1f} %{r['n']:7}"
+                         f"  {what}{meaning}")
     read = ", ".join(f"{name} {min(values):.4f}" for name, values in result["probe_r2"].items())
     if read: lines.append(f"read from z by a linear map, R²: {read}")
     lines.append("seconds: " + ", ".join(f"{name} {s:.0f}" for name, s in result["seconds"].items())
                  + f"; peak memory {result['peak_gb']:.1f} GB")
     return "\n".join(lines + [f"not measured here: {sentence}" for sentence in result["off"]])
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-024
-def save(out: Path, result: dict, model: LeWM, history: list,
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-031
+def save(out: Path,        # folder
+         result: dict, model: LeWM, history: list, # of `run`
          film: np.ndarray, # (N,h,w,3) uint8, or None
          config: TrainConfig):
-    "Write the model with its config, result.json, loss.png and plan.gif, each whole or not at all, the model first."
+    "Write the model with its config, result.json, loss.png and plan.gif, each whole, the model first."
     model.save(out / "model.safetensors")
     write_whole(out / "result.json", lambda f: f.write(json.dumps(result, indent=1).encode()))
     figure = plot_history(history, config)
@@ -162,7 +176,22 @@ def save(out: Path, result: dict, model: LeWM, history: list,
     plt.close(figure)
     if film is not None: write_whole(out / "plan.gif", lambda f: save_gif(f, film))
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-027
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-034
+def _options():
+    what = "Record a world, train a tiny model on its pixels, plan with it, and print success beside chance."
+    parser = argparse.ArgumentParser("python -m lewm_nb", description=what)
+    option = parser.add_argument
+    option("--world", default="two_room", help="name of the world (default %(default)s)")
+    option("--list", action="store_true", help="list the worlds and stop")
+    option("--seed", type=int, default=0, help="of data, weights, training and tasks (default 0)")
+    option("--steps", type=int, help=f"of training (default: the world's, or {TrainConfig().steps})")
+    option("--goals", type=int, default=200, help="tasks of the official protocol (default %(default)s)")
+    option("--far-goals", type=int, default=100, help="tasks of the far protocol (default %(default)s)")
+    option("--device", help="cpu, cuda or mps (default: the fastest there is)")
+    option("--out", type=Path, default=Path("runs/quickstart"), help="folder (default %(default)s)")
+    return parser
+
+
 def _writable(folder: Path):
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,79 +199,80 @@ def _writable(folder: Path):
         (folder / "writable").unlink()
     except OSError as e: raise ValueError(f"--out {folder} cannot be written: {e.strerror}") from None
 
-
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-035
 def main(argv: list = None): # words of the command line; those of the process by default
     "The command line of `python -m lewm_nb`."
-    parser = argparse.ArgumentParser("python -m lewm_nb", description="Record a world, train a tiny LeWorldModel on its pixels, "
-                                     "plan with it, and print its success beside chance.")
-    parser.add_argument("--world", default="two_room", help="name of the world (default %(default)s)")
-    parser.add_argument("--list", action="store_true", help="list the worlds and stop")
-    parser.add_argument("--seed", type=int, default=0, help="of data, weights, training and tasks (default 0)")
-    parser.add_argument("--steps", type=int, help=f"of training (default: the world's, or {TrainConfig().steps})")
-    parser.add_argument("--goals", type=int, default=200, help="tasks of the official protocol (default %(default)s)")
-    parser.add_argument("--far-goals", type=int, default=100, help="tasks of the far protocol (default %(default)s)")
-    parser.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
-    parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="folder for the results (default %(default)s)")
+    parser = _options()
     args = parser.parse_args(argv)
-    if args.list: return print("\n".join(f"{name:12} {(type(world).__doc__ or '').strip()}" for name, world in worlds.items()))
+    if args.list:
+        for name, world in worlds.items(): print(f"{name:12} {(type(world).__doc__ or '').strip()}")
+        return
+    goals = {"official": args.goals, "far": args.far_goals}
     try:
-        for name in "goals", "far_goals":
-            if getattr(args, name) < 1: raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; expected 1 or more")
+        for name, n in ("--goals", args.goals), ("--far-goals", args.far_goals):
+            if n < 1: raise ValueError(f"{name} is {n}; expected 1 or more")
         world = find_world(args.world)
         _, config = configs(world, seed=args.seed, **{"steps": args.steps} if args.steps is not None else {})
         _writable(args.out)
         pick_device(args.device)
     except ValueError as e: parser.error(str(e))
-    goals = {"official": args.goals, "far": args.far_goals}
     try: result, model, history, film = run(world, config, goals=goals, device=args.device)
     except KeyboardInterrupt: sys.exit("\ninterrupted: nothing was written")
     save(args.out, result, model, history, film, config)
     print(f"\n{table(result)}\n")
     if film is not None: print(f"the plan as a film  {args.out / 'plan.gif'}")
     print(f"the losses          {args.out / 'loss.png'}\nall numbers         {args.out / 'result.json'}\n"
-          f"the model           {args.out / 'model.safetensors'}\nopen next           make lab, the book from its first page")
+          f"the model           {args.out / 'model.safetensors'}\n"
+          "open next           make lab, the book from its first page")
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-034
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-047
 def results(folder: Path = Path("data"),      # whose folders results and checkpoints are written
-            seeds: tuple = (0, 1, 2, 3, 4, 5, 6),
-            world: str = "two_room",
+            seeds: tuple = (0, 1, 2, 3, 4, 5, 6), # one model each
+            world="two_room",                 # a `World`, or the name of a registered one
             steps: int = None,                # of training
             **options,                        # of `run`
            ):
-    "Measure the quick start for every seed; write results/quickstart.json, and film and checkpoint of the first."
-    runs, changes = [], {} if steps is None else {"steps": steps}
+    "Measure every seed; write results/quickstart.json, and film and checkpoint of the first."
+    runs, world, changes = [], find_world(world), {} if steps is None else {"steps": steps}
     for seed in seeds:
         result, model, history, film = run(world, configs(world, seed=seed, **changes)[1], **options)
         print(f"\nseed {seed}\n{table(result)}", flush=True)
         if not runs:
-            model.save(folder / "checkpoints" / f"{world}_tiny.safetensors")
+            model.save(folder / "checkpoints" / f"{world.name}_tiny.safetensors")
             (folder / "results").mkdir(parents=True, exist_ok=True)
-            write_whole(folder / "results" / "plan.gif", lambda f: save_gif(f, film, zoom=2))
+            gif = folder / "results" / "plan.gif"
+            if film is not None: write_whole(gif, lambda f: save_gif(f, film, zoom=2))
         runs.append(result | {"history": history})
-    save_result(folder / "results" / "quickstart.json", "make results", {"runs": runs}, {"steps": steps} | options, list(seeds),
+    _keep(folder / "results" / "quickstart.json", {"runs": runs}, {"steps": steps} | options)
+
+
+def _keep(path, result, config): # with seeds, seconds and hashes of its runs
+    runs = result["runs"]
+    save_result(path, "make results", result, config, [run["seed"] for run in runs],
                 sum(run["seconds"]["total"] for run in runs), [run["checkpoint"] for run in runs])
 
-# %% ../../nbs/33_quickstart.ipynb #33-quickstart-036
-LAMBDAS = (0.1, 0.1), (0.03, 0.03), (0.01, 0.01), (0.003, 0.003), (0.001, 0.001), (0.0003, 0.0003), (0.1, 0.001)
+# %% ../../nbs/33_quickstart.ipynb #33-quickstart-049
+LAMBDAS = *((lam, lam) for lam in (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)), (0.1, 0.001)
 
 
 def compare_lambda(folder: Path = Path("data"), # whose folder results is written
                    lams: tuple = LAMBDAS,       # (first, last) pairs
-                   world: str = "two_room",
-                   goals: dict = {"official": 100, "far": 100},
+                   world="two_room",            # a `World` with a distance, or the name of a registered one
+                   goals: dict = {"official": 100, "far": 100}, # tasks by protocol
                    steps: int = None,           # of training
                    bins: int = 15,              # of the distance curve
                    **options,                   # of `run`
                   ):
     "Train once for every pair and write success and latent distances to results/lambda.json."
     runs, found, changes = [], find_world(world), {} if steps is None else {"steps": steps}
+    needs(found, "comparing λ", "sample", "distance", "draw")
     pairs = found.sample(np.random.default_rng(0), 2000).reshape(2, 1000, -1)
     edges = np.linspace(0, found.distance(*pairs).max(), bins + 1)
     for first, last in lams:
         config = configs(found, lam_start=first, lam=last, **changes)[1]
         result, model, _, _ = run(found, config, goals=goals, **options)
         print(f"\nλ from {first} to {last}\n{table(result)}", flush=True)
-        runs.append(result | {"lam_start": first, "lam": last, "anneal": config.anneal,
-                              "distance": [None if np.isnan(d) else d for d in distance_curve(model, found, edges).tolist()]})
-    save_result(folder / "results" / "lambda.json", "make results", {"edges": edges.tolist(), "runs": runs}, {"steps": steps, "goals": goals} | options,
-                [run["seed"] for run in runs], sum(run["seconds"]["total"] for run in runs), [run["checkpoint"] for run in runs])
+        curve = [None if np.isnan(d) else d for d in distance_curve(model, found, edges).tolist()]
+        runs.append(result | {"lam_start": first, "lam": last, "anneal": config.anneal, "distance": curve})
+    _keep(folder / "results" / "lambda.json", {"edges": edges.tolist(), "runs": runs},
+          {"steps": steps, "goals": goals} | options)
