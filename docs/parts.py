@@ -47,7 +47,7 @@ class Chapter(NamedTuple):
     cells: list    # (kind, source)
 
     @property
-    def number(self): return self.path.name[:2]
+    def number(self): return self.path.name.partition("_")[0]
 
     @property
     def exports(self):

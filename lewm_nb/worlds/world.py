@@ -123,10 +123,10 @@ class WorldEnvs(VectorEnv):
         "One step of all copies."
         actions = _finite("actions", actions, self.action_space.shape)
         if np.isnan(self.states).any(): raise gym.error.ResetNeeded("call reset() before step()")
-        self.states = self.world.step(self.states, actions)
-        reward = self.world.reward(self.states, actions) if self.world.reward else np.zeros(self.num_envs)
-        done = self.world.reached(self.states, self.targets) & self.terminate
-        return self._observation(), reward, done, np.zeros(self.num_envs, bool), self._info()
+        self.states, no = self.world.step(self.states, actions), np.zeros(self.num_envs, bool)
+        reward = self.world.reward(self.states, actions) if self.world.reward else no.astype(float)
+        done = self.world.reached(self.states, self.targets) & self.terminate if self.world.reached else no
+        return self._observation(), reward, done, no, self._info()
 
     def render(self): return self.world.draw(self.states, self.size, **self.look)
 
