@@ -119,6 +119,12 @@ class _Parts(nn.Module):
         for name in _BOUNDS: state.setdefault(prefix + name, torch.full((self.config.action_dim,), torch.nan))
         super()._load_from_state_dict(state, prefix, *args)
 
+    def know_actions(self, meta: dict): # of `Trajectories`; or any with the names of the four buffers
+        "Take mean, standard deviation and bounds of actions from the data; what is not said is unknown."
+        for name in "action_mean", "action_std", *_BOUNDS:
+            found, ours = meta.get(name), getattr(self, name)
+            ours.copy_(torch.full_like(ours, torch.nan) if found is None else torch.as_tensor(found))
+
     @property
     def device(self): return self.pixel_mean.device
 
