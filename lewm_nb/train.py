@@ -157,11 +157,11 @@ class _Progress(Callback): # a bar in a terminal, one figure that is redrawn in 
     def close(self, run): self.bar.close()
 
     def row(self, run):
-        row, done, total, now = run.history[-1], run.step + 1, run.config.steps, time.time()
+        row, done, end, now = run.history[-1], run.step + 1, run.config.steps, time.time()
         self.bar.set_postfix({k: f"{row[k]:.4g}" for k in ("prediction", "sigreg", "latent_std")})
         if not self.live or (now < self.due and not run.last): return
-        fig, pace = plot_history(run.history, run.config), (now - run.began) / (done - self.first)
-        fig.suptitle(f"step {done} of {total}, λ = {row['lam']:.3g}, about {pace * (total - done):.0f} s left")
+        fig, wait = plot_history(run.history, run.config), (end - done) / (done - self.first)
+        fig.suptitle(f"step {done} of {end}, λ = {row['lam']:.3g}, about {wait * (now - run.began):.0f} s left")
         plt.close(fig)                                     # or the notebook would show it once more
         if self.handle: self.handle.update(fig)
         else: self.handle = sys.modules["IPython.display"].display(fig, display_id=True)
