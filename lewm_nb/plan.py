@@ -109,7 +109,8 @@ def _check_problem(solver, model, z, z_goal, past_actions, init):
 _SPOILT = "cost gave NaN, -infinity, or infinity for every plan; expected numbers that can be ranked"
 
 def _spoilt(costs, want): # (B,S), its shape → bool (); raised at once where nobody has to wait for it
-    if (shape := tuple(costs.shape)) != want: raise ValueError(f"cost gave shape {shape}; expected (B,S) = {want}")
+    shape = tuple(costs.shape)
+    if shape != want: raise ValueError(f"cost gave shape {shape}; expected (B,S) = {want}")
     bad = (costs.isnan() | costs.isneginf()).any() | costs.isposinf().all(1).any()
     if bad.device.type == "cpu" and bad: raise ValueError(_SPOILT)
     return bad
@@ -131,15 +132,15 @@ class _Proposals:
 
     def __post_init__(self):
         for name in "low", "high":
-            if (bound := getattr(self, name)) is not None: setattr(self, name, np.asarray(bound, float).tolist())
+            bound = getattr(self, name)
+            if bound is not None: setattr(self, name, np.asarray(bound, float).tolist())
         _check_options(self)
         self.bounds = (-1., 1.) if self.low is None else tuple(map(torch.tensor, (self.low, self.high)))
         self.reset()
 
     def reset(self): self.generator = torch.Generator().manual_seed(self.seed) # start the noise over
 
-    def draw(self, config) -> Tensor: # (iterations,S,T,K)
-        "The noise of all iterations."
+    def draw(self, config) -> Tensor: # (iterations,S,T,K), the noise of all iterations
         size = self.num_samples, self.horizon, config.frameskip, config.block_dim, self.smooth
         return torch.stack([plan_noise(*size, self.generator) for _ in range(self.num_iterations)])
 
@@ -245,10 +246,8 @@ def _for_space(solver, space, A): # the same solver with what the action space s
     if have != A: raise ValueError(f"space is {space}; expected {A} actions, as the model's action_dim")
     return replace(solver, **changes)
 
-class _Loop:
-    "What `MPC` does between two actions."
-    def look(self, frames, info):
-        "At the end of a block: note the frame, replan if nothing is left to do, note the block that begins."
+class _Loop: # what `MPC` does between two actions
+    def look(self, frames, info): # at the end of a block: note the frame, and the block that begins
         if self.queue and self.history == 1: return                    # nobody will ask for this frame
         z = self.latents(frames, info)
         got, want = tuple(z.shape), tuple(self.z_goal.shape)
