@@ -19,14 +19,13 @@ from typing import Literal
 import matplotlib.pyplot as plt
 import torch
 import tyro
-from fastcore.imports import in_notebook
-from fastcore.meta import delegates
+from fastcore.meta import delegates, in_notebook
 from tqdm import tqdm
 
-from .remedies import CollapseMonitor
 from .batches import batches
 from .data import Trajectories, Windows
 from .lewm import LeWM, LeWMConfig
+from .remedies import CollapseMonitor
 from .sigreg import SIGReg
 from .step import (Losses, RunOptions, TrainConfig, evaluating, lam_at, load_checkpoint, lr_at,
                           optimizer_for, overrides, read_checkpoint, save_checkpoint, together, train_step,
@@ -69,11 +68,11 @@ class Run:
     def row(self, prediction, spread, z, norm):
         self.look()
         lam, prediction = lam_at(self.config, self.step), mean_over_processes(prediction)
-        seen = self.monitor(gathered(z), self.step)
-        loss, seen = prediction + lam * spread, {k: seen[k] for k in ("latent_std", "effective_rank")}
-        return {"step": self.step, "loss": loss.item(), "prediction": prediction.item(),
-                "sigreg": spread.item(), **seen, "lam": lam, "lr": lr_at(self.config, self.step),
-                "grad_norm": norm.item(), "seconds": self.before + time.time() - self.began}
+        loss, seen = prediction + lam * spread, self.monitor(gathered(z), self.step)
+        row = {"loss": loss, "prediction": prediction, "sigreg": spread, "grad_norm": norm}
+        return {"step": self.step, **{name: x.item() for name, x in row.items()}, "lam": lam,
+                **{name: seen[name] for name in ("latent_std", "effective_rank")},
+                "lr": lr_at(self.config, self.step), "seconds": self.before + time.time() - self.began}
 
 # %% ../nbs/27_train.ipynb #27-train-013
 @contextmanager
@@ -94,8 +93,7 @@ class Callback:
     def close(self, run: Run): "In any case, also after an error."
 
 
-class _Watch(Callback):
-    "The held-out loss, and whatever the user wants to look at."
+class _Watch(Callback): # the held-out loss, and whatever the user wants to look at
     def __init__(self, held_out, watch): self.held_out, self.watch = held_out, watch
 
     def row(self, run):
@@ -105,21 +103,18 @@ class _Watch(Callback):
             if self.watch: self.watch(model, row)
 
 
-class _Clock(Callback):
-    "Stops when the time is over; several cards are asked only where a row is due, since all must agree."
+class _Clock(Callback): # several cards are asked only where a row is due, since all must agree
     def step(self, run):
-        minutes, cheap = run.options.minutes, run.me.device.type == "cpu" or not several()
-        if minutes is None or not (cheap or run.logs): return
-        run.stop |= told(time.time() - run.began > 60 * minutes)
+        if run.options.minutes is None: return
+        if run.logs or run.me.device.type == "cpu" or not several():
+            run.stop |= told(time.time() - run.began > 60 * run.options.minutes)
 
 
-class _Keeper(Callback):
-    "Writes what the next step needs, every so often and at each stop; at the end the model by itself."
+class _Keeper(Callback): # writes what the next step needs, now and then; at the end the model by itself
     def step(self, run):
-        done = run.step + 1
-        if run.checkpoint and (done % run.options.save_every == 0 or run.last or run.stop):
+        if run.checkpoint and ((run.step + 1) % run.options.save_every == 0 or run.last or run.stop):
             run.look()
-            what = run.model, run.optimizer, run.config, done, run.history
+            what = run.model, run.optimizer, run.config, run.step + 1, run.history
             self.write(run, save_checkpoint, run.checkpoint, *what)
 
     def end(self, run):
@@ -138,63 +133,50 @@ def plot_history(history: list,       # rows as `fit` returns them
     at, B = [row["step"] for row in history], config.batch_size * (config.num_frames if config.pooled else 1)
     grey, scale = COLOURS["random"], SIGReg(config.knots, 1)
     fig, axes = plt.subplots(1, 4, figsize=(12, 2.7), layout="constrained")
-    titles = {"prediction": "prediction loss", "sigreg": "SIGReg", "latent_std": "latent std",
-              "effective_rank": "effective rank"}
-    for ax, (key, title) in zip(axes, titles.items()):
-        colour = COLOURS["imagined" if key == "prediction" else "real"]
-        ax.plot(at, [row[key] for row in history], color=colour, label="training")
+    for ax, title in zip(axes, ("prediction", "SIGReg", "latent std", "effective rank")):
+        values = [row[title.lower().replace(" ", "_")] for row in history]
+        ax.plot(at, values, color=COLOURS["imagined" if ax is axes[0] else "real"])
         ax.set(title=title, xlabel="step", **({"yscale": "log"} if ax in axes[:2] else {"ylim": (0, None)}))
         if config.lam_start is not None: ax.axvline(config.anneal * config.steps, color=grey, lw=.7)
     if held_out := [(row["step"], row["valid_prediction"]) for row in history if "valid_prediction" in row]:
-        axes[0].plot(*zip(*held_out), color=COLOURS["imagined"], ls="--", label="held out")
-        axes[0].legend()
-    marks = ("Gaussian", scale.floor(B), "bottom"), ("collapsed", scale.collapsed(B), "top")
-    for label, value, side in marks:
-        axes[1].axhline(value, color=grey, linestyle=":")
-        axes[1].annotate(label, (at[-1], value), color=grey, ha="right", va=side)
+        axes[0].plot(*zip(*held_out), color=COLOURS["imagined"], ls="--")
+        axes[0].legend(["training", "held out"])
+    for label, y, side in ("Gaussian", scale.floor(B), "bottom"), ("collapsed", scale.collapsed(B), "top"):
+        axes[1].axhline(y, color=grey, linestyle=":")
+        axes[1].annotate(label, (at[-1], y), color=grey, ha="right", va=side)
     return fig
 
 # %% ../nbs/27_train.ipynb #27-train-023
-class _Progress(Callback):
-    "A bar in a terminal, one figure that is redrawn in a notebook, nothing when switched off."
+class _Progress(Callback): # a bar in a terminal, one figure that is redrawn in a notebook
     def start(self, run):
-        wanted = run.options.progress and run.me.rank == 0
-        self.live, self.first, self.due, self.handle = wanted and in_notebook(), run.step, 0., None
-        off = not wanted or self.live
-        self.bar = tqdm(total=run.config.steps, initial=run.step, desc="train", disable=off)
+        on = run.options.progress and run.me.rank == 0
+        self.live, self.first, self.due, self.handle = on and in_notebook(), run.step, 0., None
+        self.bar = tqdm(total=run.config.steps, initial=run.step, desc="train", disable=not on or self.live)
 
     def step(self, run): self.bar.update()
     def close(self, run): self.bar.close()
 
     def row(self, run):
-        self.bar.set_postfix({k: f"{run.history[-1][k]:.4g}" for k in ("prediction", "sigreg", "latent_std")})
-        if self.live and (time.time() >= self.due or run.last): self.draw(run)
-
-    def draw(self, run):
-        from IPython.display import display
-        now, row, done = time.time(), run.history[-1], run.step + 1
-        fig, left = plot_history(run.history, run.config), (now - run.began) / (done - self.first)
-        fig.suptitle(f"step {done} of {run.config.steps}, λ = {row['lam']:.3g}, "
-                     f"about {left * (run.config.steps - done):.0f} s left")
+        row, done, end, now = run.history[-1], run.step + 1, run.config.steps, time.time()
+        self.bar.set_postfix({k: f"{row[k]:.4g}" for k in ("prediction", "sigreg", "latent_std")})
+        if not self.live or (now < self.due and not run.last): return
+        fig, wait = plot_history(run.history, run.config), (now - run.began) * (end - done) / (done - self.first)
+        fig.suptitle(f"step {done} of {end}, λ = {row['lam']:.3g}, about {wait:.0f} s left")
         plt.close(fig)                                     # or the notebook would show it once more
         if self.handle: self.handle.update(fig)
-        else: self.handle = display(fig, display_id=True)
+        else: self.handle = sys.modules["IPython.display"].display(fig, display_id=True)
         self.due = time.time() + 10 * (time.time() - now)
 
 # %% ../nbs/27_train.ipynb #27-train-025
 def _check(run, train):
-    def expect(right, message):
+    c, T, A, minutes = run.model.config, run.config.num_frames, train.meta["action_size"], run.options.minutes
+    (H, W, _), history = train.images(train.starts[:1]).shape[1:], run.model.predictor.history
+    for right, message in [
+        (A == c.action_dim, f"train has actions of {A} numbers; expected action_dim {c.action_dim}"),
+        (H == W == c.image_size, f"train has frames of {H} × {W} pixels; expected image_size {c.image_size}"),
+        (T > history, f"num_frames is {T}; expected {history + 1} or more for a model of history {history}"),
+        (minutes is None or run.out, f"minutes is {minutes}, out is None; expected a folder to go on from")]:
         if not right: raise ValueError(message)
-
-    c, T, size = run.model.config, run.config.num_frames, train.meta["action_size"]
-    history = run.model.predictor.history
-    H, W, _ = train.images(train.starts[:1]).shape[1:]
-    expect(size == c.action_dim, f"train has actions of {size} numbers; expected action_dim {c.action_dim}")
-    expect(H == W == c.image_size,
-           f"train has frames of {H} × {W} pixels; expected image_size {c.image_size}")
-    expect(T > history, f"num_frames is {T}; expected {history + 1} or more for a model of history {history}")
-    minutes = run.options.minutes
-    expect(minutes is None or run.out, f"minutes is {minutes}, out is None; expected a folder to go on from")
     if run.out is None or run.me.rank: return
     try: run.out.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise ValueError(f"out {run.out} cannot be made: {e.strerror}") from None
@@ -207,23 +189,19 @@ def _windows(name, trajs, run):
     except ValueError as e: raise ValueError(f"{name}, {len(trajs)} episodes: {e}") from None
 
 
-def _resume(run, train):
-    "Action statistics of the data into the model; the checkpoint's state if there is one."
-    resume = run.checkpoint is not None and run.checkpoint.exists()
+def _resume(run, train): # the checkpoint's state if there is one; what the data say of actions
     with together(run.me.device):
-        saved = run.checkpoint, run.model, run.optimizer, run.config
-        if resume: run.step, run.history = load_checkpoint(*saved)
-        for name in "action_mean", "action_std":
-            ours, theirs = torch.tensor(train.meta[name], device=run.me.device), getattr(run.model, name)
-            if resume and not torch.equal(ours, theirs):
-                raise ValueError(f"{run.checkpoint} was trained on other data: its {name} is "
-                                 f"{theirs.tolist()}; expected {ours.tolist()}")
-            theirs.copy_(ours)
+        if (file := run.checkpoint) is not None and file.exists():
+            run.step, run.history = load_checkpoint(file, run.model, run.optimizer, run.config)
+            for name in "action_mean", "action_std":
+                ours, kept = train.meta[name], getattr(run.model, name)
+                if torch.equal(kept, kept.new_tensor(ours)): continue
+                raise ValueError(f"{file} was trained on other data: {name} {kept.tolist()}; expected {ours}")
+        run.model.know_actions(train.meta)
     first = told(run.step)
     with together(run.me.device):
         if run.step != first:
-            raise ValueError(f"out {run.out} holds step {first} for process 0 and step {run.step} here; "
-                             "expected a folder that all machines share")
+            raise ValueError(f"out {run.out} is at step {run.step}, not {first}; expected one that all share")
     run.before = run.history[-1]["seconds"] if run.history else 0.
     run.monitor.largest = max((row["latent_std"] for row in run.history), default=0.)
 
@@ -239,20 +217,19 @@ def fit(model: LeWM,                 # trained in place
         **kwargs,                    # fields of `RunOptions`
        ) -> tuple:                   # model, history: one row per logged step
     "Train, with the processes launched beside this one. On a CPU a seed fixes the result, stopped or not."
-    options = RunOptions(**kwargs)
-    me = this_process(options.device)
-    run = Run(model, config, options, me, None if out is None else Path(out))
+    run = Run(model, config, RunOptions(**kwargs), this_process(kwargs.get("device")), out and Path(out))
+    me, options = run.me, run.options
     with together(me.device): _check(run, train)
-    windows, held_out = _windows("train", train, run), None
-    if valid is not None: held_out = list(batches(_windows("valid", valid, run), range(2), me.device, 0))
+    windows = _windows("train", train, run)
+    if valid is not None: valid = list(batches(_windows("valid", valid, run), range(2), me.device, 0))
     if several(): share_batch_norm(model)
     run.optimizer = optimizer_for(model.to(me.device).train(), config)
     _resume(run, train)
     sigreg, card = SIGReg(config.knots, config.num_projections).to(me.device), me.device.type == "cuda"
     pooled = (lambda z: sigreg(z.flatten(0, 1))) if config.pooled else sigreg # z (T,B,D)
-    compile = options.compile if options.compile is not None else card and find_spec("triton") is not None
+    compile = card and find_spec("triton") is not None if options.compile is None else options.compile
     both = in_step(Losses(model, pooled, config.precision, compile))
-    hooks = _Watch(held_out, watch), *callbacks, _Clock(), _Keeper(), _Progress()
+    hooks = _Watch(valid, watch), *callbacks, _Clock(), _Keeper(), _Progress()
     def call(moment):
         for hook in hooks: getattr(hook, moment)(run)
     with torch.random.fork_rng([me.device] if card else []):
@@ -286,9 +263,8 @@ class _Arguments(RunOptions):
     valid: float = 0.1               # share of the episodes that is held out
 
 
-def _prepared(args):
-    "Model, training and held-out episodes, and the record that the arguments ask for."
-    changes, models = overrides([*([f"steps={args.steps}"] if args.steps is not None else []), *args.set])
+def _prepared(args): # → model, training and held-out episodes, and the record that the arguments ask for
+    changes, models = overrides([f"steps={args.steps}"] * (args.steps is not None) + [*args.set])
     if args.preset == "paper" and "steps" not in changes:
         raise ValueError("--preset paper has no number of steps; expected --steps")
     if not 0 <= args.valid < 1: raise ValueError(f"--valid is {args.valid}; expected 0 to below 1")
@@ -301,19 +277,19 @@ def _prepared(args):
     return (model, *(data.split(1 - args.valid, config.seed) if args.valid else (data, None)), config)
 
 # %% ../nbs/27_train.ipynb #27-train-066
-def _finish(out, history, config, processes):
+def _finish(out, history, config, count):
     step, figure = read_checkpoint(out / "checkpoint.safetensors")[0]["step"], plot_history(history, config)
     write_whole(out / "history.json", lambda f: f.write(json.dumps(history, indent=1).encode()))
     write_whole(out / "loss.png", lambda f: figure.savefig(f, format="png", dpi=110))
     plt.close(figure)
-    more = "" if step == config.steps else "; go on with --resume"
-    print(f"step {step} of {config.steps}, processes: {processes}; model, log and picture are in {out}{more}")
+    print(f"step {step} of {config.steps}, processes: {count}; model, log and picture are in {out}"
+          f"{'; go on with --resume' * (step < config.steps)}")
 
 
 def main(argv: list = None): # words of the command line; those of the process by default
     "The command line of `python -m lewm_nb.train`."
     for stream in sys.stdout, sys.stderr:                  # outside UTF-8 a λ becomes an escape, not an error
-        if hasattr(stream, "reconfigure"): stream.reconfigure(errors="backslashreplace")
+        getattr(stream, "reconfigure", lambda errors: None)(errors="backslashreplace")
     try:
         args = tyro.cli(_Arguments, prog="python -m lewm_nb.train", args=argv)
         me, (model, train, valid, config) = this_process(args.device), _prepared(args)
