@@ -52,8 +52,7 @@ def ridge(z: Tensor,            # (N,D) latents or any other input
          ):                     # function (…,D) → (…,S), in the units of y
     "Linear probe: ridge regression in closed form on z-scored targets."
     if not alpha > 0: raise ValueError(f"alpha is {alpha}; expected above 0 (or sanity.linear_map)")
-    Z, Y, into, out = _scaled(z, y.double())
-    N, D = Z.shape
+    (Z, Y, into, out), (N, D) = _scaled(z, y.double()), z.shape
     gram = (Z.double().T @ Z.double() if D <= N else (Z @ Z.T).double()) / N
     solve = lambda b: torch.linalg.solve(gram + alpha * torch.eye(len(gram), device=z.device), b)
     W = solve(Z.double().T @ Y / N) if D <= N else Z.double().T @ solve(Y / N)

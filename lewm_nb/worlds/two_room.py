@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import gymnasium as gym
 import numpy as np
 
-from .room import (Room, arrived, background, blend, check_places, draw, free, passage,
-                                 sample, step)
+from .room import Room, arrived, blend, check_places, draw, free, passage, sample, step
 from .world import Break, Protocol, Walks, World, WorldEnv, WorldEnvs, follow, register, stream
 
 # %% ../../nbs/21_two_room.ipynb #21-two-room-007
