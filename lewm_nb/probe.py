@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .sanity import nearest_map, r2
 from .data import Episode, Trajectories, Writer
 from .worlds.two_room import GoToGoal, Room, draw, free, sample, step
-from .evaluate import walking_distance
+from .worlds.two_room import walking_distance
 from .lewm import LeWM
 from .workbench.results import save_result
 from .experiments.quickstart import trained
