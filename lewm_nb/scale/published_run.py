@@ -56,21 +56,15 @@ def published_steps(train: Trajectories,
 
 # %% ../../nbs/83_published_run.ipynb #83-published-run-019
 def steps_in(minutes: float,        # that the whole training may take
-             model: LeWM,           # left as it is
-             train: Trajectories,
-             config: TrainConfig,
-             device: str = None,    # see `pick_device`
-             workers: int = None,   # as in `fit`
+             model: LeWM, train: Trajectories, config: TrainConfig,                   # as for `fit`
+             device: str = None, workers: int = None, progress: bool = True,          # as for `fit`
              trial: int = None,     # steps that are timed; None: 60 on a GPU, 6 elsewhere
-             progress: bool = True, # show a bar
             ) -> int:
     "Steps that fit into the time; a quarter of it is left for compiling, evaluating and starting again."
     trial = trial or (60 if pick_device(device).type == "cuda" else 6)
-    _, rows = fit(deepcopy(model), train, replace(config, steps=trial), log_every=trial // 3, device=device,
-                  workers=workers, progress=progress)
-    first, last = rows[1], rows[-1]
-    rate = (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])
-    return max(1, int(45 * minutes * rate))
+    how = dict(log_every=trial // 3, device=device, workers=workers, progress=progress)
+    first, last = (rows := fit(deepcopy(model), train, replace(config, steps=trial), **how)[1])[1], rows[-1]
+    return max(1, int(45 * minutes * (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])))
 
 # %% ../../nbs/83_published_run.ipynb #83-published-run-027
 def success(model: LeWM,
@@ -119,12 +113,9 @@ def _begun(out, asked): # what was chosen when the run began, or `asked` if it b
     except OSError as e: raise ValueError(f"out {out} cannot be made: {e.strerror}") from None
     if not (out / "run.json").exists(): return asked
     run = json.loads((out / "run.json").read_text())
-    differ = {k: (run.get(k), v) for k, v in asked.items() if v is not None and v != run.get(k)}
-    if differ:
-        raise ValueError(f"out {out} holds another run (there, asked for): {differ}; "
-                         "expected the same, or another folder")
+    other = {k: (run.get(k), v) for k, v in asked.items() if v is not None and v != run.get(k)}
+    if other: raise ValueError(f"out {out} holds another run (there, asked for): {other}; expected the same")
     return run
-
 
 def _settings(run, device): # model with its first weights, steps → TrainConfig
     world, (changes, models) = find_world(run["world"]), overrides(run["settings"])
@@ -136,10 +127,8 @@ def _settings(run, device): # model with its first weights, steps → TrainConfi
     if device.type == "cpu" and torch.backends.mkldnn.is_available(): through_onednn(model)
     return model, make
 
-
 def _solver(device):
     return CEM(precision="bfloat16") if device.type == "cuda" else CEM.tiny(num_samples=64, num_iterations=5)
-
 
 def _write(out, **contents): # name → what JSON can hold
     for name, x in contents.items():
@@ -154,9 +143,7 @@ def piece(out: Path,              # folder of the run: walks, checkpoint, curve,
           goals: int = 200,       # on which it is evaluated
           settings: list = (),    # "name=value" as for `train.overrides`
           solver: CEM = None,     # None: the published one on a GPU, a small one elsewhere
-          device: str = None,     # see `pick_device`
-          workers: int = None,    # as in `fit`
-          progress: bool = True,  # show bars
+          device: str = None, workers: int = None, progress: bool = True, # as for `fit`
           world: str = "two_room", # name of a registered `World`
          ) -> bool:               # are all steps done?
     "Train the published model on for some minutes, evaluating where the curve asks for it."
@@ -167,7 +154,7 @@ def piece(out: Path,              # folder of the run: walks, checkpoint, curve,
     seed, size = make(1).seed, model.config.image_size
     train, valid = walks(out / "walks", world, episodes, size, seed=seed, progress=progress)
     if run["steps"] is None and total:
-        run["steps"] = steps_in(total, model, train, make(1), device, workers, progress=progress)
+        run["steps"] = steps_in(total, model, train, make(1), device, workers, progress)
     config = make(run["steps"] or published_steps(train, make(1), model.config.frameskip))
     _write(out, run=run | {"steps": config.steps})
     every, solver = max(1, min(100, config.steps // 64)), solver or _solver(device)
@@ -190,14 +177,12 @@ def save_shards(model: LeWM,
     "Write a model with its parameters in bfloat16, in files of limited size, with its config."
     folder, parameters, part = Path(folder), dict(model.named_parameters()), Path(f"{folder}.part")
     weights = {name: x.bfloat16() if name in parameters else x for name, x in model.state_dict().items()}
-    largest = max(weights, key=lambda name: weights[name].nbytes)
-    if (size := weights[largest].nbytes / 1e6) > mb:
-        raise ValueError(f"mb is {mb}; expected more, {largest} alone takes {size:.2f}")
+    largest = max(x.nbytes for x in weights.values()) / 1e6
+    if largest > mb: raise ValueError(f"mb is {mb}; expected {largest:.2f} or more, which one tensor takes")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        room = 100 * len(weights)                            # for the header of a file
-        save_torch_state_dict(weights, part, max_shard_size=int(1e6 * mb) - room)
+        save_torch_state_dict(weights, part, max_shard_size=int(1e6 * mb) - 100 * len(weights)) # without headers
         _write(part, config=asdict(model.config))
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
@@ -210,12 +195,10 @@ def load_shards(folder: Path,         # written by `save_shards`
     "Read what `save_shards` wrote; nothing in the files is run."
     folder = Path(folder)
     try:
-        config = LeWMConfig(**json.loads((folder / "config.json").read_text()))
-        with torch.random.fork_rng(devices=[]): model = LeWM(config)
+        with torch.random.fork_rng(devices=[]):
+            model = LeWM(LeWMConfig(**json.loads((folder / "config.json").read_text())))
         load_torch_model(model, folder, strict=True)
-    except FileNotFoundError as e: raise ValueError(f"{folder} is not whole: {e}; "
-                                                    "expected a folder of save_shards") from None
-    except Exception as e: raise ValueError(f"{folder} does not hold a LeWM: {e}") from None
+    except Exception as e: raise ValueError(f"{folder} does not hold a LeWM of save_shards: {e}") from None
     return model.to(pick_device(device)).eval()
 
 # %% ../../nbs/83_published_run.ipynb #83-published-run-056
@@ -226,16 +209,15 @@ def results(out: Path,                 # folder of a run
            ):
     "Keep a run: its curve and log as a result, its weights in small files."
     out, data = Path(out), Path(data)
-    parts = "run", "curve", "history"
-    run, curve, history = (json.loads((out / f"{part}.json").read_text()) for part in parts)
+    run, curve, log = (json.loads((out / f"{part}.json").read_text()) for part in ("run", "curve", "history"))
     model, (changes, _) = LeWM.load(out / "model.safetensors"), overrides(run["settings"])
     words = [f"--{k} {run[k]}" for k in ("world", "steps", "episodes", "goals")]
     if run["settings"]: words += ["--set", *run["settings"]]
-    thinned = [row for row in history if row["step"] % max(1, run["steps"] // 200) == 0 or row is history[-1]]
+    thinned = [row for row in log if row["step"] % max(1, run["steps"] // 200) == 0 or row is log[-1]]
     command = " ".join([f"python -m lewm_nb.scale.published_run --out {out}", *words])
     config = {"model": asdict(model.config), "train": asdict(TrainConfig.paper(run["steps"], **changes))}
     save_result(data / "results" / f"{name}.json", command, run | {
-        "done": history[-1]["step"] + 1, "parameters": sum(p.numel() for p in model.parameters()),
+        "done": log[-1]["step"] + 1, "parameters": sum(p.numel() for p in model.parameters()),
         "curve": curve, "config": config, "history": thinned})
     if weights: save_shards(model, data / "checkpoints" / f"{run['world']}_paper")
 
@@ -243,39 +225,35 @@ def results(out: Path,                 # folder of a run
 def curve_table(rows: list, # of a curve
                ) -> str:
     "A curve as text."
-    heads = {"steps": 8, "frames": 12, "prediction": 12, "SIGReg": 8, "any step": 10, "95 % interval": 18,
-             "last step": 11, "chance, any and last": 22}
-    lines = ["".join(f"{name:>{n}}" for name, n in heads.items())]
+    heads = "steps", "frames", "prediction", "SIGReg", "any step", "95 % interval", "last", "chance, any", "last"
+    table = [heads]
     for r in rows:
         found = r["rates"]["official"]
-        any_step, last, chance = found["ever"], found["end"], found["random"]
-        interval = f"{any_step['low']:.1%} to {any_step['high']:.1%}"
-        lines.append(f"{r['steps']:8}{r['frames']:12}{r['prediction']:12.4f}{r['sigreg']:8.2f}{any_step['rate']:10.1%}"
-                     f"{interval:>18}{last['rate']:11.1%}{chance['ever']['rate']:14.1%} /{chance['end']['rate']:6.1%}")
-    return "\n".join(lines)
+        shown = [f"{x['rate']:.1%}" for x in (found["ever"], found["end"], *found["random"].values())]
+        interval = f"{found['ever']['low']:.1%} to {found['ever']['high']:.1%}"
+        losses = f"{r['prediction']:.4f}", f"{r['sigreg']:.2f}"
+        table.append((r["steps"], r["frames"], *losses, shown[0], interval, *shown[1:]))
+    return "\n".join("".join(f"{x:>{len(head) + 4}}" for x, head in zip(row, heads)) for row in table)
 
 # %% ../../nbs/83_published_run.ipynb #83-published-run-062
 def _parser():
     parser = argparse.ArgumentParser("python -m lewm_nb.scale.published_run",
                                      description="Train the published "
                                      "LeWorldModel in pieces: repeat the same command until it says done.")
-    parser.add_argument("--world", default="two_room", help="name of the world (default %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/paper"),
-                        help="of the run (default %(default)s)")
-    parser.add_argument("--minutes", type=float, default=9., help="of this piece (default %(default)s)")
-    parser.add_argument("--total", type=float, help="minutes of the whole training, which set the steps")
-    parser.add_argument("--steps", type=int, help="of the training (default: by --total, or else ten epochs)")
-    parser.add_argument("--episodes", type=int, default=10_000, help="walks recorded (default %(default)s)")
-    parser.add_argument("--goals", type=int, default=200,
-                        help="that it is evaluated on (default %(default)s)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE",
-                        help="any field of TrainConfig, or model.FIELD of LeWMConfig")
-    parser.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
-    parser.add_argument("--workers", type=int, help="processes that draw frames (default: as many as pay)")
-    parser.add_argument("--results", action="store_true", help="do not train; keep the run in data/results/"
-                        "published_run.json and data/checkpoints/WORLD_paper")
+    add = parser.add_argument
+    add("--world", default="two_room", help="name of the world (default %(default)s)")
+    add("--out", type=Path, default=Path("runs/paper"), help="folder of the run (default %(default)s)")
+    add("--minutes", type=float, default=9., help="of this piece (default %(default)s)")
+    add("--total", type=float, help="minutes of the whole training, which set the number of steps")
+    add("--steps", type=int, help="of the whole training (default: by --total, or else ten epochs)")
+    add("--episodes", type=int, default=10_000, help="walks recorded (default %(default)s)")
+    add("--goals", type=int, default=200, help="that it is evaluated on (default %(default)s)")
+    add("--set", nargs="+", default=[], metavar="NAME=VALUE",
+        help="field of TrainConfig, model.FIELD of LeWMConfig")
+    add("--device", help="cpu, cuda or mps (default: the fastest there is)")
+    add("--workers", type=int, help="processes that draw frames (default: as many as pay)")
+    add("--results", action="store_true", help="do not train; keep curve and weights of the run in data/")
     return parser
-
 
 def main(argv: list = None): # words of the command line; those of the process by default
     "The command line of `python -m lewm_nb.scale.published_run`."
