@@ -78,7 +78,7 @@ def _offset(n, t):
 
 def offset_law(n,       # (N,) sizes, 4 or more
                t,       # (N,) costs
-              ) -> dict: # of t = a + b · n^exponent; low, high: one point left out; bend: where both parts are equal
+              ) -> dict: # of t = a + b · n^exponent; low, high: one point left out; bend: both are equal
     "A power with a constant below it, fitted with relative errors."
     n, t = _sizes(n, t, 4)
     a, b, p = _offset(n, t)
@@ -178,7 +178,7 @@ def _clock(rows, device, rounds):
         _, call = _work(row["kind"], row["preset"], row["sizes"], device)
         row["seconds"] = min(row.get("seconds", math.inf), milliseconds(call, 3, device) / 1e3)
 
-# %% ../../nbs/84_costs.ipynb #84-costs-039
+# %% ../../nbs/84_costs.ipynb #84-costs-037
 def compare_scaling(path: Path = Path("data/results/scaling.json"),
                     sweeps: list = SWEEPS,
                     rounds: int = 2,     # over the sweeps; the fastest time is kept
@@ -196,7 +196,7 @@ def compare_scaling(path: Path = Path("data/results/scaling.json"),
                                        "allocator": allocator,
                                        "seconds": round(time.perf_counter() - begin)})
 
-# %% ../../nbs/84_costs.ipynb #84-costs-047
+# %% ../../nbs/84_costs.ipynb #84-costs-045
 KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)} # for glibc
 
 def _faults(batches): # of a training step of `tiny`, in a process whose environment has been set
@@ -219,7 +219,7 @@ def _allocator(batches=(16, 32, 64, 96, 128, 192, 256)):
         return json.loads(done.stdout)
     return {"as it comes": run({}), "kept": run(KEEP)}
 
-# %% ../../nbs/84_costs.ipynb #84-costs-055
+# %% ../../nbs/84_costs.ipynb #84-costs-052
 def messages(config: LeWMConfig,
              train: TrainConfig,
             ) -> dict: # name: (bytes, how many agreements)
@@ -234,7 +234,7 @@ def messages(config: LeWMConfig,
             "sigreg": (4 * (config.latent_dim * M + sums + 1 + T * M), 4),
             "batchnorm": (4 * sum(4 * C + 1 for C in norms), 5 * len(norms))}
 
-# %% ../../nbs/84_costs.ipynb #84-costs-059
+# %% ../../nbs/84_costs.ipynb #84-costs-056
 @cache
 def window_flops(config: LeWMConfig,
                  train: TrainConfig,
@@ -243,7 +243,7 @@ def window_flops(config: LeWMConfig,
     _, call = training(config, replace(train, batch_size=2))
     return count_flops(call) // 2
 
-# %% ../../nbs/84_costs.ipynb #84-costs-063
+# %% ../../nbs/84_costs.ipynb #84-costs-060
 def estimate(config: LeWMConfig = LeWMConfig.paper(),
              train: TrainConfig = TrainConfig.paper(1), # batch_size: windows of each GPU in a step
              episodes: int = 10_000_000,

@@ -182,7 +182,7 @@ def save_shards(model: LeWM,
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        save_torch_state_dict(weights, part, max_shard_size=int(1e6 * mb) - 100 * len(weights)) # without headers
+        save_torch_state_dict(weights, part, max_shard_size=int(1e6 * mb) - 100 * len(weights))
         _write(part, config=asdict(model.config))
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
@@ -225,7 +225,7 @@ def results(out: Path,                 # folder of a run
 def curve_table(rows: list, # of a curve
                ) -> str:
     "A curve as text."
-    heads = "steps", "frames", "prediction", "SIGReg", "any step", "95 % interval", "last", "chance, any", "last"
+    heads = "steps", "frames", "prediction", "SIGReg", "ever", "95 % interval", "end", "chance, ever", "end"
     table = [heads]
     for r in rows:
         found = r["rates"]["official"]
