@@ -6,9 +6,8 @@
 __all__ = ['walks', 'published_steps', 'steps_in', 'success', 'milestones', 'Curve', 'piece', 'save_shards', 'load_shards',
            'results', 'curve_table', 'main']
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-003
+# %% ../../nbs/83_published_run.ipynb #83-published-run-004
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -18,76 +17,70 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as from_bytes
-from safetensors.torch import save as to_bytes
+from huggingface_hub import load_torch_model, save_torch_state_dict
 
-from ..data import Trajectories, Windows, collect
-from ..worlds.two_room import GoToGoal, Room, TwoRoomVector, arrived
-from ..evaluate import OFFICIAL, RandomPolicy, Tasks, draw_tasks, evaluate, rate
-from ..lewm import LeWM, LeWMConfig, _check_fit, pick_device
+from ..data import Trajectories, Windows, opened, recordings
+from ..evaluate import measure
+from ..lewm import LeWM, LeWMConfig, pick_device
 from ..plan import CEM, MPC
-from ..workbench.results import save_result, write_whole
+from .train_speed import through_onednn
 from ..step import TrainConfig
 from ..train import fit, overrides
-from .train_speed import through_onednn
+from ..workbench.results import save_result, write_whole
+from ..worlds.world import find_world
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-012
-def walks(folder: Path,            # made by the first call, read by the others
+# %% ../../nbs/83_published_run.ipynb #83-published-run-010
+def walks(folder: Path,             # made by the first call, read by the others
+          world="two_room",         # a `World`, or the name of a registered one
           episodes: int = 10_000,
-          size: int = 224,         # pixels along each side of a frame
-          seed: int = 0,
-          progress: bool = True,
-         ) -> tuple:               # training and held-out `Trajectories`
-    "Walks of the paper's noisy expert, collected once; what an interrupted call left is made anew."
+          size: int = 224,          # pixels along each side of a frame
+          noise: float = 2.,        # of the world's behaviour
+          seed: int = 0,            # of the world, its behaviour and the split
+          progress: bool = True,    # show a bar
+         ) -> tuple:                # training and held-out `Trajectories`
+    "A world's noisy behaviour, recorded once; what an interrupted call left is made anew."
     folder = Path(folder)
-    if not (folder / "lengths.npy").exists() or len(Trajectories(folder)) != episodes:
-        shutil.rmtree(folder, ignore_errors=True)
-        envs = TwoRoomVector(min(episodes, 500), observe="state", terminate=False)
-        collect(envs, GoToGoal(Room(), 2., seed), folder, episodes, 100, store_frames=False, seed=seed, progress=progress, world="two_room")
-    return Trajectories(folder, size=size).split(0.9, seed)
+    if (folder / "lengths.npy").exists() and len(trajs := opened(world, folder, size)) == episodes:
+        return trajs.split(0.9, seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    return recordings(world, folder, episodes, noise=noise, seed=seed, size=size, progress=progress)
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-016
-def published_steps(train: Trajectories, config: TrainConfig, frameskip: int = 5) -> int:
+# %% ../../nbs/83_published_run.ipynb #83-published-run-014
+def published_steps(train: Trajectories,
+                    config: TrainConfig,
+                    frameskip: int = 5, # steps of the world from one frame to the next
+                   ) -> int:
     "Steps in the paper's ten epochs."
     return 10 * len(Windows(train, config.batch_size, config.num_frames, frameskip))
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-021
+# %% ../../nbs/83_published_run.ipynb #83-published-run-019
 def steps_in(minutes: float,        # that the whole training may take
-             model: LeWM, train: Trajectories, config: TrainConfig,
-             device: str = None, workers: int = None, # as in `fit`
+             model: LeWM, train: Trajectories, config: TrainConfig,                   # as for `fit`
+             device: str = None, workers: int = None, progress: bool = True,          # as for `fit`
              trial: int = None,     # steps that are timed; None: 60 on a GPU, 6 elsewhere
-             progress: bool = True,
             ) -> int:
     "Steps that fit into the time; a quarter of it is left for compiling, evaluating and starting again."
     trial = trial or (60 if pick_device(device).type == "cuda" else 6)
-    rows = fit(deepcopy(model), train, replace(config, steps=trial), log_every=trial // 3, device=device, workers=workers, progress=progress)[1]
-    first, last = rows[1], rows[-1]
+    how = dict(log_every=trial // 3, device=device, workers=workers, progress=progress)
+    first, last = (rows := fit(deepcopy(model), train, replace(config, steps=trial), **how)[1])[1], rows[-1]
     return max(1, int(45 * minutes * (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])))
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-031
+# %% ../../nbs/83_published_run.ipynb #83-published-run-027
 def success(model: LeWM,
-            valid: Trajectories, # held-out episodes
-            solver: CEM,
-            goals: int = 200,
-            seed: int = 0,       # of the tasks and of chance
-            at_once: int = 50,   # goals planned for together
-           ) -> dict:            # official and strict rates of the model and of chance, pairs left out, seconds
-    "Success of the planner and of chance on the same held-out goals, 25 steps ahead."
-    began, tasks = time.time(), draw_tasks(valid, OFFICIAL, goals, partial(arrived, Room()), seed)
-    def play(policy, size, parts):
-        records = []
-        for start, goal in zip(np.array_split(tasks.start, parts), np.array_split(tasks.goal, parts)):
-            envs = TwoRoomVector(len(start), size=size)
-            records.append(evaluate(policy(envs), envs, Tasks(start, goal, 0), OFFICIAL, progress=False))
-        return {name: rate(np.concatenate([getattr(r, field) for r in records])) for name, field in (("official", "ever"), ("strict", "end"))}
-    planned = play(lambda envs: MPC(model, solver), model.config.image_size, -(-goals // at_once))
-    return planned | {"random": play(lambda envs: RandomPolicy(envs.action_space, seed), 8, 1), # chance does not look
-                      "already_solved": tasks.solved, "evaluation_seconds": time.time() - began}
+            world,                # a `World`, or the name of a registered one
+            valid: Trajectories,  # held-out episodes
+            solver: CEM,          # its horizon becomes the protocol's
+            goals: int = 200,     # tasks
+            seed: int = 0,        # of the tasks and of chance
+           ) -> dict:             # rates, and the seconds that it took
+    "Success of the planner and of chance on the same held-out goals of the official protocol."
+    began = time.time()
+    def policy(model, protocol): return MPC(model, replace(solver, horizon=protocol.horizon))
+    rates, _ = measure(model, world, valid, {"official": goals}, seed, policy, progress=False)
+    return {"rates": rates, "evaluation_seconds": time.time() - began}
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-035
+# %% ../../nbs/83_published_run.ipynb #83-published-run-031
 def milestones(steps: int,      # of the whole training
                every: int,      # steps between the rows that `fit` logs
                points: int = 8, # at most, and the first
@@ -95,103 +88,105 @@ def milestones(steps: int,      # of the whole training
     "Steps at which to evaluate: the first, the last, and halvings between, all of them logged."
     return sorted({0, steps - 1} | {steps // 2 ** k // every * every for k in range(1, points)})
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-038
+# %% ../../nbs/83_published_run.ipynb #83-published-run-034
 class Curve:
     "Success over the steps of a run: `watch` of `fit`."
-    def __init__(self, path: Path,      # of the JSON file, read if it is there
-                 at: list,              # steps, from 0
-                 measure,               # model → dictionary that JSON can hold
-                 frames: int,           # that a step shows
+    def __init__(self, path: Path, # of the JSON file, read if it is there
+                 at: list,         # steps, from 0
+                 measure,          # model → dictionary that JSON can hold
+                 frames: int,      # that a step shows
                 ):
         self.path, self.at, self.measure, self.frames = Path(path), set(at), measure, frames
         self.rows = json.loads(self.path.read_text()) if self.path.exists() else []
 
     def __call__(self, model: LeWM, row: dict): # of the log
         if row["step"] not in self.at: return
-        done = row["step"] + 1
-        new = {"steps": done, "frames": done * self.frames, "seconds": row["seconds"], "prediction": row["prediction"],
-               "valid_prediction": row.get("valid_prediction"), "sigreg": row["sigreg"], "latent_std": row["latent_std"]} | self.measure(model)
-        self.rows = sorted([r for r in self.rows if r["steps"] != done] + [new], key=lambda r: r["steps"])
+        done, kept = row["step"] + 1, ("seconds", "prediction", "valid_prediction", "sigreg", "latent_std")
+        new = {"steps": done, "frames": done * self.frames} | {name: row.get(name) for name in kept}
+        others = [r for r in self.rows if r["steps"] != done]
+        self.rows = sorted([*others, new | self.measure(model)], key=lambda r: r["steps"])
         write_whole(self.path, lambda f: f.write(json.dumps(self.rows, indent=1).encode()))
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-041
+# %% ../../nbs/83_published_run.ipynb #83-published-run-037
 def _begun(out, asked): # what was chosen when the run began, or `asked` if it begins now
     try: out.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise ValueError(f"out {out} cannot be made: {e.strerror}") from None
     if not (out / "run.json").exists(): return asked
     run = json.loads((out / "run.json").read_text())
-    differ = {k: (run[k], v) for k, v in asked.items() if v is not None and v != run[k]}
-    if differ: raise ValueError(f"out {out} holds another run (there, asked for): {differ}; expected the same, or another folder")
+    other = {k: (run.get(k), v) for k, v in asked.items() if v is not None and v != run.get(k)}
+    if other: raise ValueError(f"out {out} holds another run (there, asked for): {other}; expected the same")
     return run
 
+def _settings(run, device): # model with its first weights, steps → TrainConfig
+    world, (changes, models) = find_world(run["world"]), overrides(run["settings"])
+    if "steps" in changes: raise ValueError("settings have steps; expected the argument of that name")
+    usual = {"precision": "bfloat16" if device.type == "cuda" else "float32"}
+    make = partial(TrainConfig.paper, **usual | changes)
+    torch.manual_seed(make(1).seed)
+    model = LeWM(LeWMConfig.paper(**{"action_dim": world.action_size, "frameskip": world.frameskip} | models))
+    if device.type == "cpu" and torch.backends.mkldnn.is_available(): through_onednn(model)
+    return model, make
 
 def _solver(device):
     return CEM(precision="bfloat16") if device.type == "cuda" else CEM.tiny(num_samples=64, num_iterations=5)
 
-
 def _write(out, **contents): # name → what JSON can hold
-    for name, x in contents.items(): write_whole(out / f"{name}.json", lambda f: f.write(json.dumps(x, indent=1).encode()))
+    for name, x in contents.items():
+        write_whole(out / f"{name}.json", lambda f: f.write(json.dumps(x, indent=1).encode()))
 
-
+# %% ../../nbs/83_published_run.ipynb #83-published-run-038
 def piece(out: Path,              # folder of the run: walks, checkpoint, curve, model
           minutes: float = 9.,    # after which to stop, roughly, with all that this call does
-          steps: int = None,      # of the whole training; None: as many as `total` allows, or the published number
+          steps: int = None,      # of the whole training; None: what `total` allows, or the published number
           total: float = None,    # minutes for the whole training, from which the first call finds the steps
-          episodes: int = 10_000, goals: int = 200,
+          episodes: int = 10_000, # recorded
+          goals: int = 200,       # on which it is evaluated
           settings: list = (),    # "name=value" as for `train.overrides`
           solver: CEM = None,     # None: the published one on a GPU, a small one elsewhere
-          device: str = None, workers: int = None, progress: bool = True, # as in `fit`
+          device: str = None, workers: int = None, progress: bool = True, # as for `fit`
+          world: str = "two_room", # name of a registered `World`
          ) -> bool:               # are all steps done?
     "Train the published model on for some minutes, evaluating where the curve asks for it."
     began, out, device = time.time(), Path(out), pick_device(device)
-    run = _begun(out, {"steps": steps, "episodes": episodes, "goals": goals, "settings": list(settings)})
-    changes, models = overrides(run["settings"])
-    if "steps" in changes: raise ValueError("settings have steps; expected the argument of that name")
-    make = partial(TrainConfig.paper, **{"precision": "bfloat16" if device.type == "cuda" else "float32"} | changes)
-    torch.manual_seed(seed := make(1).seed)
-    model = LeWM(LeWMConfig.paper(**models))
-    if device.type == "cpu" and torch.backends.mkldnn.is_available(): through_onednn(model)
-    train, valid = walks(out / "walks", episodes, model.config.image_size, seed, progress)
-    if run["steps"] is None and total: run["steps"] = steps_in(total, model, train, make(1), device, workers, progress=progress)
+    asked = {"world": world, "steps": steps, "episodes": episodes, "goals": goals, "settings": list(settings)}
+    run = _begun(out, asked)
+    model, make = _settings(run, device)
+    seed, size = make(1).seed, model.config.image_size
+    train, valid = walks(out / "walks", world, episodes, size, seed=seed, progress=progress)
+    if run["steps"] is None and total:
+        run["steps"] = steps_in(total, model, train, make(1), device, workers, progress)
     config = make(run["steps"] or published_steps(train, make(1), model.config.frameskip))
     _write(out, run=run | {"steps": config.steps})
     every, solver = max(1, min(100, config.steps // 64)), solver or _solver(device)
-    def measure(model): return success(model, valid, solver, goals, seed) | {"solver": asdict(solver)}
-    curve = Curve(out / "curve.json", milestones(config.steps, every), measure, config.batch_size * config.num_frames)
-    reserve = max((row["evaluation_seconds"] for row in curve.rows), default=60)         # an evaluation may come at the end
-    left = minutes - (time.time() - began + reserve) / 60
-    model, history = fit(model, train, config, valid, out, 1000, every, device, progress, curve, max(left, 1e-6), workers=workers)
+    def measured(model): return success(model, world, valid, solver, goals, seed) | {"solver": asdict(solver)}
+    frames = config.batch_size * config.num_frames
+    curve = Curve(out / "curve.json", milestones(config.steps, every), measured, frames)
+    reserve = max((row["evaluation_seconds"] for row in curve.rows), default=60) # one may come at the end
+    left = max(minutes - (time.time() - began + reserve) / 60, 1e-6)
+    model, history = fit(model, train, config, valid, out, save_every=1000, log_every=every, device=device,
+                         progress=progress, watch=curve, minutes=left, workers=workers)
     model.save(out / "model.safetensors")
     _write(out, history=history)
     return history[-1]["step"] == config.steps - 1
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-056
+# %% ../../nbs/83_published_run.ipynb #83-published-run-052
 def save_shards(model: LeWM,
-                folder: Path,     # made, or its weights replaced
+                folder: Path,     # made, or replaced
                 mb: float = 15.,  # million bytes that a file may have
                ):
-    "Write a model with its parameters in bfloat16, in files of limited size and an index with the config, whole or not at all."
-    folder, parameters, parts, size = Path(folder), dict(model.named_parameters()), [], np.inf
-    for name, x in model.state_dict().items():
-        x = (x.bfloat16() if name in parameters else x).cpu().contiguous()
-        cost = x.nbytes + 200                                            # with its entry in the file's header
-        if cost > 1e6 * mb: raise ValueError(f"mb is {mb}; expected more, {name} alone takes {x.nbytes / 1e6:.2f}")
-        if (size := size + cost) > 1e6 * mb: parts, size = [*parts, {}], cost
-        parts[-1][name] = x
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {f"weights-{hashlib.sha256(data).hexdigest()[:16]}.safetensors": data for data in map(to_bytes, parts)}
-    for name, data in files.items(): write_whole(folder / name, lambda f: f.write(data))
-    _write(folder, index={"config": asdict(model.config), "files": list(files)})
-    for old in folder.glob("weights-*.safetensors"):
-        if old.name not in files: old.unlink()
-
-# %% ../../nbs/83_published_run.ipynb #83-published-run-057
-def _shard(path):
-    if not path.is_file(): raise ValueError(f"{path} is missing; expected a file that the index names")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest()[:16] != path.stem.removeprefix("weights-"): raise ValueError(f"{path} is damaged: its name is the hash of other bytes")
-    try: return from_bytes(data)
-    except SafetensorError as e: raise ValueError(f"{path} is no safetensors file: {e}") from None
+    "Write a model with its parameters in bfloat16, in files of limited size, with its config."
+    folder, parameters, part = Path(folder), dict(model.named_parameters()), Path(f"{folder}.part")
+    weights = {name: x.bfloat16() if name in parameters else x for name, x in model.state_dict().items()}
+    largest = max(x.nbytes for x in weights.values()) / 1e6
+    if largest > mb: raise ValueError(f"mb is {mb}; expected {largest:.2f} or more, which one tensor takes")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        save_torch_state_dict(weights, part, max_shard_size=int(1e6 * mb) - 100 * len(weights))
+        _write(part, config=asdict(model.config))
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally: shutil.rmtree(part, ignore_errors=True)
 
 
 def load_shards(folder: Path,         # written by `save_shards`
@@ -200,70 +195,79 @@ def load_shards(folder: Path,         # written by `save_shards`
     "Read what `save_shards` wrote; nothing in the files is run."
     folder = Path(folder)
     try:
-        index = json.loads((folder / "index.json").read_text())
-        config, files = LeWMConfig(**index["config"]), list(index["files"])
-    except FileNotFoundError: raise ValueError(f"{folder} has no index.json; expected a folder written by save_shards") from None
-    except (KeyError, TypeError, ValueError) as e: raise ValueError(f"{folder}/index.json is damaged: {e}") from None
-    weights = {name: x for file in files for name, x in _shard(folder / Path(file).name).items()}
-    with torch.device("meta"): model = LeWM(config)
-    _check_fit(folder, model, weights)
-    model.to_empty(device=pick_device(device)).load_state_dict(weights)
-    return model.eval()
+        with torch.random.fork_rng(devices=[]):
+            model = LeWM(LeWMConfig(**json.loads((folder / "config.json").read_text())))
+        load_torch_model(model, folder, strict=True)
+    except Exception as e: raise ValueError(f"{folder} does not hold a LeWM of save_shards: {e}") from None
+    return model.to(pick_device(device)).eval()
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-066
-def results(out: Path,                # folder of a run
+# %% ../../nbs/83_published_run.ipynb #83-published-run-056
+def results(out: Path,                 # folder of a run
             data: Path = Path("data"), # whose folders results and checkpoints are written
-            name: str = "paper_scale", # of the JSON file
-            weights: bool = True,     # also write checkpoints/two_room_paper
+            name: str = "published_run", # of the JSON file
+            weights: bool = True,      # also write checkpoints/WORLD_paper
            ):
     "Keep a run: its curve and log as a result, its weights in small files."
     out, data = Path(out), Path(data)
-    run, curve, history = (json.loads((out / f"{part}.json").read_text()) for part in ("run", "curve", "history"))
+    run, curve, log = (json.loads((out / f"{part}.json").read_text()) for part in ("run", "curve", "history"))
     model, (changes, _) = LeWM.load(out / "model.safetensors"), overrides(run["settings"])
-    command = " ".join([f"python -m lewm_nb.scale.published_run --out {out} --steps {run['steps']} --episodes {run['episodes']} --goals {run['goals']}",
-                        *(["--set", *run["settings"]] if run["settings"] else [])])
-    thinned = [row for row in history if row["step"] % max(1, run["steps"] // 200) == 0 or row is history[-1]]
+    words = [f"--{k} {run[k]}" for k in ("world", "steps", "episodes", "goals")]
+    if run["settings"]: words += ["--set", *run["settings"]]
+    thinned = [row for row in log if row["step"] % max(1, run["steps"] // 200) == 0 or row is log[-1]]
+    command = " ".join([f"python -m lewm_nb.scale.published_run --out {out}", *words])
+    config = {"model": asdict(model.config), "train": asdict(TrainConfig.paper(run["steps"], **changes))}
     save_result(data / "results" / f"{name}.json", command, run | {
-        "done": history[-1]["step"] + 1, "parameters": sum(p.numel() for p in model.parameters()), "curve": curve, "history": thinned,
-        "config": {"model": asdict(model.config), "train": asdict(TrainConfig.paper(run["steps"], **changes))}})
-    if weights: save_shards(model, data / "checkpoints" / "two_room_paper")
+        "done": log[-1]["step"] + 1, "parameters": sum(p.numel() for p in model.parameters()),
+        "curve": curve, "config": config, "history": thinned})
+    if weights: save_shards(model, data / "checkpoints" / f"{run['world']}_paper")
 
 
 def curve_table(rows: list, # of a curve
                ) -> str:
     "A curve as text."
-    lines = [f"{'steps':>8}{'frames':>12}{'prediction':>12}{'SIGReg':>8}{'official':>10}{'95 % interval':>16}{'strict':>9}{'random (both)':>17}"]
+    heads = "steps", "frames", "prediction", "SIGReg", "ever", "95 % interval", "end", "chance, ever", "end"
+    table = [heads]
     for r in rows:
-        a, b, chance = r["official"], r["strict"], r["random"]
-        lines.append(f"{r['steps']:8}{r['frames']:12}{r['prediction']:12.4f}{r['sigreg']:8.2f}{a['rate']:10.1%}{a['low']:9.1%} to {a['high']:.1%}"
-                     f"{b['rate']:8.1%}{chance['official']['rate']:9.1%} /{chance['strict']['rate']:6.1%}")
-    return "\n".join(lines)
+        found = r["rates"]["official"]
+        shown = [f"{x['rate']:.1%}" for x in (found["ever"], found["end"], *found["random"].values())]
+        interval = f"{found['ever']['low']:.1%} to {found['ever']['high']:.1%}"
+        losses = f"{r['prediction']:.4f}", f"{r['sigreg']:.2f}"
+        table.append((r["steps"], r["frames"], *losses, shown[0], interval, *shown[1:]))
+    return "\n".join("".join(f"{x:>{len(head) + 4}}" for x, head in zip(row, heads)) for row in table)
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-068
+# %% ../../nbs/83_published_run.ipynb #83-published-run-062
+def _parser():
+    parser = argparse.ArgumentParser("python -m lewm_nb.scale.published_run",
+                                     description="Train the published "
+                                     "LeWorldModel in pieces: repeat the same command until it says done.")
+    add = parser.add_argument
+    add("--world", default="two_room", help="name of the world (default %(default)s)")
+    add("--out", type=Path, default=Path("runs/paper"), help="folder of the run (default %(default)s)")
+    add("--minutes", type=float, default=9., help="of this piece (default %(default)s)")
+    add("--total", type=float, help="minutes of the whole training, which set the number of steps")
+    add("--steps", type=int, help="of the whole training (default: by --total, or else ten epochs)")
+    add("--episodes", type=int, default=10_000, help="walks recorded (default %(default)s)")
+    add("--goals", type=int, default=200, help="that it is evaluated on (default %(default)s)")
+    add("--set", nargs="+", default=[], metavar="NAME=VALUE",
+        help="field of TrainConfig, model.FIELD of LeWMConfig")
+    add("--device", help="cpu, cuda or mps (default: the fastest there is)")
+    add("--workers", type=int, help="processes that draw frames (default: as many as pay)")
+    add("--results", action="store_true", help="do not train; keep curve and weights of the run in data/")
+    return parser
+
 def main(argv: list = None): # words of the command line; those of the process by default
     "The command line of `python -m lewm_nb.scale.published_run`."
-    parser = argparse.ArgumentParser("python -m lewm_nb.scale.published_run", description="Train the published LeWorldModel on TwoRoom in pieces: "
-                                     "repeat the same command until it says done. --results keeps the run in data/.")
-    parser.add_argument("--out", type=Path, default=Path("runs/paper"), help="folder of the run (default %(default)s)")
-    parser.add_argument("--minutes", type=float, default=9., help="of this piece (default %(default)s)")
-    parser.add_argument("--total", type=float, help="minutes of the whole training, from which the first piece finds the number of steps")
-    parser.add_argument("--steps", type=int, help="of the whole training (default: by --total, or else ten epochs)")
-    parser.add_argument("--episodes", type=int, default=10_000, help="walks collected (default %(default)s)")
-    parser.add_argument("--goals", type=int, default=200, help="on which it is evaluated (default %(default)s)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="any field of TrainConfig, or model.FIELD of LeWMConfig")
-    parser.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
-    parser.add_argument("--workers", type=int, help="processes that draw frames (default: as many as pay)")
-    parser.add_argument("--results", action="store_true", help="do not train; write data/results/paper_scale.json and data/checkpoints/two_room_paper")
-    args = parser.parse_args(argv)
+    args = (parser := _parser()).parse_args(argv)
     try:
         if args.results: return results(args.out)
-        done = piece(args.out, args.minutes, args.steps, args.total, args.episodes, args.goals, args.set, None, args.device, args.workers)
+        done = piece(args.out, args.minutes, args.steps, args.total, args.episodes, args.goals, args.set,
+                     device=args.device, workers=args.workers, world=args.world)
     except (ValueError, FileNotFoundError) as e: parser.error(str(e))
-    except KeyboardInterrupt: sys.exit(f"\ninterrupted; what was saved is in {args.out}: repeat the command to go on")
+    except KeyboardInterrupt: sys.exit(f"\ninterrupted; repeat the command to go on from {args.out}")
     except (FloatingPointError, OSError) as e: sys.exit(f"\n{e}")
     print(curve_table(json.loads((args.out / "curve.json").read_text())))
     print("done; keep it with --results" if done else "not done yet: repeat the command")
 
-# %% ../../nbs/83_published_run.ipynb #83-published-run-069
+# %% ../../nbs/83_published_run.ipynb #83-published-run-063
 #| eval: false
 if __name__ == "__main__": main()

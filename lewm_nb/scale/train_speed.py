@@ -6,7 +6,7 @@
 __all__ = ['saved_bytes', 'Cost', 'step_cost', 'fastest_product', 'OneDNNLinear', 'through_onednn', 'PublishedLosses',
            'compare_training']
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-003
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-004
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -28,10 +28,10 @@ from ..sigreg import SIGReg
 from .plan_speed import milliseconds, random_model
 from ..step import Losses, TrainConfig, optimizer_for, train_step
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-008
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-007
 def saved_bytes(call,             # runs a forward pass with gradients
                 model: nn.Module, # whose weights do not count
-               ) -> int:
+               ) -> int:          # bytes
     "Bytes that autograd keeps between the forward and the backward pass of a call."
     weights, kept = {p.untyped_storage().data_ptr() for p in model.parameters()}, {}
     def keep(x):
@@ -41,7 +41,7 @@ def saved_bytes(call,             # runs a forward pass with gradients
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x): call()
     return sum(kept.values())
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-012
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-011
 class Cost(NamedTuple):
     "What a frame costs in a training step."
     forward: float    # operations of matrix products, a multiplication and an addition being two
@@ -49,34 +49,38 @@ class Cost(NamedTuple):
     kept: float       # bytes kept for the backward pass in float32
 
 
-def step_cost(config: LeWMConfig, num_frames: int = 4) -> Cost: # frames in a window
+def step_cost(config: LeWMConfig,
+              num_frames: int = 4, # in a window
+             ) -> Cost:
     "Count the cost of a frame, by running a step of two windows on the CPU."
     with torch.random.fork_rng(devices=[]): both, found = Losses(LeWM(config), SIGReg()), []
     frames = torch.zeros(2, num_frames, 3, config.image_size, config.image_size, dtype=torch.uint8)
+    actions = torch.zeros(2, num_frames - 1, config.block_dim)
     with FlopCounterMode(display=False) as counter:
-        kept = saved_bytes(lambda: found.extend(both(frames, torch.zeros(2, num_frames - 1, config.block_dim))), both)
+        kept = saved_bytes(lambda: found.extend(both(frames, actions)), both)
         forward = counter.get_total_flops()
         (found[0] + found[1]).backward()
     return Cost(*(x / (2 * num_frames) for x in (forward, counter.get_total_flops(), kept)))
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-018
-def _product(x, weight, bias=None): # (N,m), (n,m), (n,) → (N,n)
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")       # oneDNN's x @ weight.T + bias
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-017
+def _product(x, weight, bias=None): # (N,m), (n,m), (n,) → (N,n): oneDNN's x @ weight.T + bias
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
 def fastest_product(precision: str = "float32", # or "bfloat16"
                     device: str = "cpu",        # see `pick_device`
                     n: int = None,              # rows and columns; None: large for the device
                    ) -> float:                  # operations a second
-    "The fastest rate at which two n × n matrices are multiplied here: the peak that a training step is held against."
+    "The fastest rate at which two n × n matrices are multiplied here: the peak of a training step."
     device = pick_device(device)
     n = n or (8192 if device.type == "cuda" else 2048)
     a, b = (torch.randn(n, n, device=device, dtype=getattr(torch, precision)) for _ in range(2))
     ways = [lambda: a @ b]
-    if a.is_cpu and precision == "float32" and torch.backends.mkldnn.is_available(): ways.append(lambda: _product(a, b))
+    if a.is_cpu and precision == "float32" and torch.backends.mkldnn.is_available():
+        ways.append(lambda: _product(a, b))
     return 2 * n ** 3 / min(milliseconds(way, 5, device) for way in ways) * 1000
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-022
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-021
 class _ThreeProducts(torch.autograd.Function):
     "A linear layer whose product and whose two gradients are oneDNN's."
     @staticmethod
@@ -88,36 +92,40 @@ class _ThreeProducts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):                               # (N,n)
         (x, weight), (to_x, _, to_bias), grad = ctx.saved_tensors, ctx.needs_input_grad, grad.contiguous()
-        return _product(grad, weight.T) if to_x else None, _product(x.T.contiguous(), grad.T).T, grad.sum(0) if to_bias else None
+        return (_product(grad, weight.T) if to_x else None, _product(x.T.contiguous(), grad.T).T,
+                grad.sum(0) if to_bias else None)
 
 
 class OneDNNLinear(nn.Linear):
     "`nn.Linear`, which for float32 on a processor computes by oneDNN, forward and backward."
     def forward(self, x: Tensor, # (…,in_features)
                ) -> Tensor:      # (…,out_features)
-        if not x.is_cpu or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"): return super().forward(x)
+        plain = not x.is_cpu or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
+        if plain: return super().forward(x)
         flat = x.reshape(-1, x.shape[-1]).contiguous()
         return _ThreeProducts.apply(flat, self.weight, self.bias).view(*x.shape[:-1], -1)
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-026
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-025
 def through_onednn(model: nn.Module, # changed in place
                   ) -> nn.Module:    # the same object
     "Let all linear layers of a model compute by oneDNN."
-    if not torch.backends.mkldnn.is_available(): raise ValueError("torch was built without oneDNN; expected a build that has it")
+    if not torch.backends.mkldnn.is_available():
+        raise ValueError("torch was built without oneDNN; expected a build that has it")
     for layer in model.modules():
         if type(layer) is nn.Linear: layer.__class__ = OneDNNLinear
     return model
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-032
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-031
 class PublishedLosses(nn.Module):
     "The published modules with a model's weights, and the two losses as the authors' program computes them."
-    def __init__(self, model: LeWM, precision: str = "float32"): # or "bfloat16", autocast for the losses too
+    def __init__(self, model: LeWM,
+                 precision: str = "float32"): # or "bfloat16", autocast for the losses too
         super().__init__()
         self.model, self.precision = published(model.config).to(model.device), precision
         from stable_worldmodel.wm.loss import SIGReg as PublishedSIGReg
         from torchvision.transforms.v2 import Normalize
-        keys = "released" if any(name.startswith("encoder.encoder.") for name in self.model.state_dict()) else "renamed"
-        self.model.load_state_dict(state_dict(model, keys))
+        old = any(name.startswith("encoder.encoder.") for name in self.model.state_dict())
+        self.model.load_state_dict(state_dict(model, "released" if old else "renamed"))
         self.sigreg = PublishedSIGReg().to(model.device)
         self.normalize = Normalize(model.pixel_mean.flatten().tolist(), model.pixel_std.flatten().tolist())
 
@@ -130,14 +138,14 @@ class PublishedLosses(nn.Module):
             guess = self.model.predict(z[:, :-1], seen["act_emb"])
             return (guess - z[:, 1:]).square().mean(), self.sigreg(z.transpose(0, 1))
 
-# %% ../../nbs/82_train_speed.ipynb #82-train-speed-036
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-035
 class _Way(NamedTuple): # of training
     name: str
     precision: str
     step: Callable # (number) → None
 
 
-def _plain_loop(both, batch, config): # the shortest loop that does what the authors' settings say
+def _plain_loop(both, batch, config): # the shortest that does what the authors' settings say
     optimizer = torch.optim.AdamW(both.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     def step(_):
         prediction, spread = both(*batch)
@@ -153,24 +161,29 @@ def _our_loop(model, precision, batch, config, compile=False):
     optimizer = optimizer_for(both, config)
     return lambda step: train_step(both, optimizer, batch, config, step)
 
-
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-036
 def _ways(model, published, batch, config, compile):
+    onednn = model.device.type == "cpu" and torch.backends.mkldnn.is_available()
     for precision in "float32", "bfloat16":
-        if published: yield _Way("published", precision, _plain_loop(published(model, precision), batch, config))
-        yield _Way("ours", precision, _our_loop(deepcopy(model), precision, batch, config))
-        if precision == "float32" and model.device.type == "cpu" and torch.backends.mkldnn.is_available():
-            yield _Way("ours, oneDNN", precision, _our_loop(through_onednn(deepcopy(model)), precision, batch, config))
-        if compile: yield _Way("ours, compiled", precision, _our_loop(deepcopy(model), precision, batch, config, True))
+        rest = precision, batch, config
+        if published:
+            yield _Way("published", precision, _plain_loop(published(model, precision), batch, config))
+        yield _Way("ours", precision, _our_loop(deepcopy(model), *rest))
+        if precision == "float32" and onednn:
+            yield _Way("ours, oneDNN", precision, _our_loop(through_onednn(deepcopy(model)), *rest))
+        if compile: yield _Way("ours, compiled", precision, _our_loop(deepcopy(model), *rest, True))
 
 
 def _same_losses(model, published, batch): # name → the two losses; `ValueError` unless they agree
     still, first = LeWM(replace(model.config, dropout=0.)).to(model.device), {}
     still.load_state_dict(model.state_dict())
-    for name, both in ("published", published(still, "float32")), ("ours", Losses(still, SIGReg().to(model.device))):
+    ours = Losses(still, SIGReg().to(model.device))
+    for name, both in ("published", published(still, "float32")), ("ours", ours):
         torch.manual_seed(0)
         with torch.no_grad(): first[name] = [x.item() for x in both(*batch)[:2]]
-    close = 1e-5 if model.device.type == "cpu" else 1e-3   # graphics cards round convolutions to TensorFloat-32
-    if not np.allclose(first["ours"], first["published"], rtol=close): raise ValueError(f"the first losses are {first}; expected the same")
+    close = 1e-5 if model.device.type == "cpu" else 1e-3   # GPUs round convolutions to TensorFloat-32
+    if not np.allclose(first["ours"], first["published"], rtol=close):
+        raise ValueError(f"the first losses are {first}; expected the same")
     return first
 
 # %% ../../nbs/82_train_speed.ipynb #82-train-speed-037
@@ -178,13 +191,28 @@ def _products(tokens, sizes): # operations a second of the three products of a l
     for m, n in sizes:
         x, w, g = torch.randn(tokens, m), torch.randn(n, m), torch.randn(tokens, n)
         ways = {"torch": (lambda: x @ w.T, lambda: g @ w, lambda: g.T @ x),
-                "onednn": (lambda: _product(x, w), lambda: _product(g, w.T), lambda: _product(x.T.contiguous(), g.T))}
-        rates = {name: [2000 * tokens * m * n / milliseconds(f, 5) for f in products] for name, products in ways.items()}
-        yield {"tokens": tokens, "in": m, "out": n} | rates
+                "onednn": (lambda: _product(x, w), lambda: _product(g, w.T),
+                           lambda: _product(x.T.contiguous(), g.T))}
+        def rates(products): return [2000 * tokens * m * n / milliseconds(f, 5) for f in products]
+        yield {"tokens": tokens, "in": m, "out": n} | {name: rates(three) for name, three in ways.items()}
 
 
+def _batch(config, B, device): # frames and actions of noise
+    generator, S = torch.Generator().manual_seed(0), config.image_size
+    frames = torch.randint(256, (B, 4, 3, S, S), dtype=torch.uint8, generator=generator)
+    return frames.to(device), torch.randn(B, 3, config.block_dim, generator=generator).to(device)
+
+
+def _turns(ways, repeats, device): # median seconds of a step of each way
+    times = [[] for _ in ways]
+    for turn in range(repeats + 2):                        # the first two are for caches and compilers
+        for way, seconds in zip(ways, times):
+            seconds.append(milliseconds(partial(way.step, turn), 1, device) / 1000)
+    return [median(seconds[2:]) for seconds in times]
+
+# %% ../../nbs/82_train_speed.ipynb #82-train-speed-038
 def compare_training(path: Path = Path("data/results/training_speed.json"),
-                     published=None,              # (model, precision) → module of its losses, as `PublishedLosses`
+                     published=None,              # (model, precision) → its losses, as `PublishedLosses`
                      config: LeWMConfig = LeWMConfig.paper(),
                      batch_size: int = None,      # windows; None: 8 on a processor, 128 on a GPU
                      repeats: int = 7,            # timed steps of each way
@@ -193,20 +221,20 @@ def compare_training(path: Path = Path("data/results/training_speed.json"),
                      vendor_peak: dict = {},      # precision → operations a second that the maker promises
                      command: str = "make parity PARITY_FULL=1", # that makes the result again
                     ):
-    "Time training steps of the published modules and of ours: same weights, same batch, in turns; write frames a second and share of peak."
+    "Time training steps of the published modules and of ours: same weights, same batch, in turns."
     device = pick_device(device)
     B, gpu = batch_size or (128 if device.type == "cuda" else 8), device.type == "cuda"
-    model, generator = random_model(config).train().to(device), torch.Generator().manual_seed(0)
-    frames = torch.randint(256, (B, 4, 3, config.image_size, config.image_size), dtype=torch.uint8, generator=generator)
-    batch = frames.to(device), torch.randn(B, 3, config.block_dim, generator=generator).to(device)
+    model, batch = random_model(config).train().to(device), _batch(config, B, device)
     first = _same_losses(model, published, batch) if published else {}
-    ways = list(_ways(model, published, batch, TrainConfig.paper(1000, batch_size=B), gpu if compile is None else compile))
-    times = [[] for _ in ways]
-    for turn in range(repeats + 2):                        # the first two are for caches and compilers
-        for way, seconds in zip(ways, times): seconds.append(milliseconds(partial(way.step, turn), 1, device) / 1000)
+    setting = TrainConfig.paper(1000, batch_size=B)
+    ways = list(_ways(model, published, batch, setting, gpu if compile is None else compile))
+    timed = zip(ways, _turns(ways, repeats, device))
     peak, cost = {p: fastest_product(p, device) for p in ("float32", "bfloat16")}, step_cost(config)
     rows = [{"name": way.name, "precision": way.precision, "seconds": s, "frames_per_second": 4 * B / s,
-             "share_of_peak": 4 * B / s * cost.operations / peak[way.precision]} for way, s in zip(ways, (median(t[2:]) for t in times))]
-    products = [] if gpu or not torch.backends.mkldnn.is_available() else list(_products(8224, ((192, 576), (192, 192), (192, 768), (768, 192))))
-    save_result(path, command, {"batch_size": B, "config": asdict(config), "peak": peak, "vendor_peak": vendor_peak, "first_losses": first,
-                                "operations_per_frame": cost.operations, "rows": rows, "products": products})
+             "share_of_peak": 4 * B / s * cost.operations / peak[way.precision]} for way, s in timed]
+    sizes = (192, 576), (192, 192), (192, 768), (768, 192)
+    if gpu or not torch.backends.mkldnn.is_available(): sizes = ()
+    save_result(path, command, {"batch_size": B, "config": asdict(config), "peak": peak,
+                                "vendor_peak": vendor_peak, "first_losses": first,
+                                "operations_per_frame": cost.operations, "rows": rows,
+                                "products": list(_products(8224, sizes))})

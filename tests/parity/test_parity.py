@@ -16,8 +16,8 @@ from stable_worldmodel import PlanConfig  # noqa: E402
 from stable_worldmodel.data.formats.hdf5 import HDF5Dataset, HDF5Writer  # noqa: E402
 from stable_worldmodel.solver import CEMSolver  # noqa: E402
 
-from lewm_nb import official  # noqa: E402
-from lewm_nb.lewm import LeWMConfig  # noqa: E402
+from lewm_nb import official, official_data  # noqa: E402
+from lewm_nb.lewm import LeWM, LeWMConfig  # noqa: E402
 from lewm_nb.plan import CEM  # noqa: E402
 from lewm_nb.workbench.results import save_result  # noqa: E402
 
@@ -143,7 +143,7 @@ def test_a_plan_picks_the_same_elites_in_every_iteration(result):
 def test_ours_loads_into_theirs(name):
     theirs, ours = pair(name)
     names = theirs.state_dict().keys()
-    keys = "released" if any(".encoder.layer." in n for n in names) else "renamed"
+    keys = "released" if any("encoder.encoder.layer." in n for n in names) else "renamed"
     assert official.theirs("encoder.norm.bias", keys)[0] in names
     fresh = official.published(CONFIGS[name])
     fresh.load_state_dict(official.state_dict(ours, keys), strict=True)
@@ -173,7 +173,7 @@ def test_what_their_world_records_becomes_ours_in_step(tmp_path):
     world = swm.World("Sum-v0", num_envs=2, image_shape=(32, 32), max_episode_steps=9)
     world.set_policy(swm.policy.RandomPolicy(seed=0))
     world.collect(tmp_path / "sums.h5", episodes=4, seed=0, format="hdf5", progress=False)
-    walks = official.trajectories(tmp_path / "sums.h5", tmp_path / "walks", progress=False)
+    walks = official_data.trajectories(tmp_path / "sums.h5", tmp_path / "walks", progress=False)
     assert len(walks) == 4
     for walk in walks: np.testing.assert_allclose(np.diff(walk.states, axis=0), walk.actions, atol=1e-6)
 
@@ -184,7 +184,7 @@ def test_a_file_of_their_writer_is_read_as_their_reader_reads_it(tmp_path):
                  "proprio": rng.normal(size=(L, 4)).astype(np.float32), "step_idx": np.arange(L)} for L in (5, 2, 8)]
     for e in episodes: e["action"][-1] = np.nan
     with HDF5Writer(tmp_path / "some.h5") as writer: writer.write_episodes(episodes)
-    walks, theirs = official.trajectories(tmp_path / "some.h5", tmp_path / "walks", progress=False), HDF5Dataset(path=tmp_path / "some.h5")
+    walks, theirs = official_data.trajectories(tmp_path / "some.h5", tmp_path / "walks", progress=False), HDF5Dataset(path=tmp_path / "some.h5")
     assert list(walks.lengths) == list(theirs.lengths) == [5, 2, 8]
     for i, walk in enumerate(walks):
         read = theirs.load_episode(i)
