@@ -160,8 +160,8 @@ class _Progress(Callback): # a bar in a terminal, one figure that is redrawn in 
         row, done, end, now = run.history[-1], run.step + 1, run.config.steps, time.time()
         self.bar.set_postfix({k: f"{row[k]:.4g}" for k in ("prediction", "sigreg", "latent_std")})
         if not self.live or (now < self.due and not run.last): return
-        fig, wait = plot_history(run.history, run.config), (now - run.began) * (end - done) / (done - self.first)
-        fig.suptitle(f"step {done} of {end}, λ = {row['lam']:.3g}, about {wait:.0f} s left")
+        fig, pace = plot_history(run.history, run.config), (now - run.began) / (done - self.first)
+        fig.suptitle(f"step {done} of {end}, λ = {row['lam']:.3g}, about {pace * (end - done):.0f} s left")
         plt.close(fig)                                     # or the notebook would show it once more
         if self.handle: self.handle.update(fig)
         else: self.handle = sys.modules["IPython.display"].display(fig, display_id=True)
