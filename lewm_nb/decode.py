@@ -129,9 +129,9 @@ class QueryDecoder(Decoder):
         "All patches at once."
         tokens = self.to_tokens(z).unflatten(1, (self.tokens, -1))             # (N,M,width)
         x = self.queries.expand(len(z), -1, -1)                                # (N,L,width)
-        for attend, mlp in self.layers:
+        for attend, widen in self.layers:
             x = x + attend(x, tokens)
-            x = x + mlp(x)
+            x = x + widen(x)
         grid = self.to_pixels(x).mT.unflatten(-1, (self.side, self.side))       # (N,3·P·P,side,side)
         return F.pixel_shuffle(grid, self.patch_size)
 

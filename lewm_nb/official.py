@@ -62,7 +62,8 @@ def theirs(name: str,              # of one of our weights
     return [f"{start}{path}{dot}{each}{rest[len(ours):]}" for each in last.split("|")]
 
 # %% ../nbs/81_official.ipynb #81-official-021
-_OURS_ALONE = "pixel_mean", "pixel_std", "action_mean", "action_std" # they keep these outside
+_OURS_ALONE = ("pixel_mean", "pixel_std", "action_mean", "action_std", # they keep these outside
+               "action_low", "action_high")
 
 def _check_form(c): # is there a published model of these sizes?
     for name, ok, expected in (

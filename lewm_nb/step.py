@@ -231,7 +231,8 @@ def save_checkpoint(path: Path,          # of the file to write
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
-    bad = [k for k, v in tensors.items() if not v.isfinite().all()]
+    unknown = "model.action_low", "model.action_high"        # these may be NaN
+    bad = [k for k, v in tensors.items() if k not in unknown and not v.isfinite().all()]
     if bad: raise FloatingPointError(f"step {step}: {bad[0]} is not finite; {path} is not written")
     about = {"step": step, "config": asdict(config), "model": asdict(model.config), "history": history}
     tensors = {k: v.contiguous() for k, v in tensors.items()}

@@ -1,4 +1,4 @@
-"""The published implementation and ours, from the same weights: the same numbers, and the same plans. `make parity` runs this"""
+"""The published implementation and ours from the same weights: the same numbers, the same plans (`make parity`)"""
 
 import os
 import warnings
@@ -20,7 +20,7 @@ from stable_worldmodel.data.formats.hdf5 import HDF5Dataset, HDF5Writer  # noqa:
 from stable_worldmodel.solver import CEMSolver  # noqa: E402
 
 from lewm_nb import official, official_data  # noqa: E402
-from lewm_nb.lewm import LeWM, LeWMConfig  # noqa: E402
+from lewm_nb.lewm import LeWMConfig  # noqa: E402
 from lewm_nb.plan import CEM  # noqa: E402
 from lewm_nb.workbench.results import save_result  # noqa: E402
 
@@ -101,7 +101,7 @@ def as_info(frames, goal, ours, S):  # the published planner's view: every candi
 
 @torch.no_grad()
 def differences(name):
-    """Largest absolute difference of each quantity; of the cost, a sum over all of D, relative to the cost. Problems go to `get_cost`
+    """Largest absolute difference of each quantity; of the cost relative to it. Problems go to `get_cost`
     one by one: in version 0.1.1 the goals of several do not spread over their candidates."""
     theirs, ours = pair(name)
     h, out = ours.config.history, {}
@@ -158,7 +158,7 @@ class Record:  # a callback of the published solver
 
 @torch.no_grad()
 def plan(name, S, iterations, elites):
-    "The same seed on both sides: how often the same elites, and how far apart the costs on both sides of the line were, relative to them."
+    "The same seed on both sides: how often the same elites, and how far apart the costs beside the line were."
     theirs, ours = pair(name.split(",")[0])
     frames, goal, _, _ = problem(ours, B=1)
     record = Record()
@@ -226,7 +226,7 @@ def test_ours_loads_into_theirs(name):
 
 
 class Sum(gym.Env):
-    "A world whose state is the sum of all actions since the start, so that what lies between two frames can be told from the states."
+    "A world whose state is the sum of all actions, so that the states tell what lies between two frames."
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
     observation_space, action_space = (

@@ -1,4 +1,4 @@
-"""The published planner's iteration and ours: the same elites, and how long each takes. `make parity` runs this; with PARITY_FULL=1 it keeps the times"""
+"""The published planner's iteration and ours: the same elites, and the time (`make parity PARITY_FULL=1` keeps it)"""
 
 import json
 import os
