@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .data import Trajectories
-from .decode import Features, decode, feature_error, picture_reader, sample_frames
+from .decode import Features, feature_error, picture_reader, sample_frames
 from .probe import mlp
 from .sanity import encode_episodes, linear_map, nearest_map, r2
 from .worlds.world import Walks, World, follow, needs, walks

@@ -1,4 +1,4 @@
-"""The published implementation and ours from the same weights: the same numbers, the same plans (`make parity`)"""
+"""The published implementation and ours from the same weights: the same numbers and plans (`make parity`)"""
 
 import os
 import warnings
@@ -158,7 +158,7 @@ class Record:  # a callback of the published solver
 
 @torch.no_grad()
 def plan(name, S, iterations, elites):
-    "The same seed on both sides: how often the same elites, and how far apart the costs beside the line were."
+    "The same seed on both sides: how often the same elites, and how far apart the costs at the line were."
     theirs, ours = pair(name.split(",")[0])
     frames, goal, _, _ = problem(ours, B=1)
     record = Record()

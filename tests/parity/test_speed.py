@@ -1,4 +1,4 @@
-"""The published planner's iteration and ours: the same elites, and the time (`make parity PARITY_FULL=1` keeps it)"""
+"""The published planner's iteration and ours: the same elites, and the time (`make parity`)"""
 
 import json
 import os

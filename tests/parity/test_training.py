@@ -1,4 +1,4 @@
-"""A training step of the published modules and ours: the same losses, and the time (`make parity PARITY_FULL=1`)"""
+"""A training step of the published modules and ours: the same losses, and the time (`make parity`)"""
 
 import json
 import os
