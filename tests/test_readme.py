@@ -42,7 +42,8 @@ def results_lines():
 
 def spent_line():
     "The row of the machine in the quick start's table."
-    def minutes(part): return np.mean([run["seconds"][part] for run in fresh()]) / 60
+    quiet = read("quickstart_quiet")["runs"] # on a machine that did nothing else
+    def minutes(part): return np.mean([run["seconds"][part] for run in quiet]) / 60
     official = 100 * np.mean([run["rates"]["official"]["ever"]["rate"] for run in fresh()])
     return (f"| 2 shared x86_64 cores, no GPU (measured) | {minutes('total'):.1f} min |"
             f" {minutes('train'):.1f} min | {minutes('plan'):.1f} min | {official:.0f} % |")
