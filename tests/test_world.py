@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from lewm_nb import alarm
+from lewm_nb import alarm, decode, dream, probe, sanity, straighten
 from lewm_nb.evaluate import measure
 from lewm_nb.experiments import quickstart
 from lewm_nb.worlds.world import Protocol, World, check_world, find_world, register, walks
@@ -74,3 +74,27 @@ def test_evaluate(world, model):
 def test_surprise(world, model):
     found = alarm.report(model[0].eval(), world, model[3], {"official": 4}, n=12, calm=24)
     assert {"teleport", "frozen", "reversed", "blue"} == set(found["at"])
+
+
+def test_probe(world, model):
+    samples = probe.gather(world, walks(world, 30, 20), stride=4, size=16)
+    z, fold = model[0].encode_all(samples.frames), probe.folds(samples.episode)
+    rows = probe.compare({"trained": z}, samples.targets, fold, {"linear": probe.ridge})
+    assert {"angle", "velocity", "wind", "action"} <= {row["target"] for row in rows}
+
+
+def test_straightness(world, model):
+    lines = straighten.line_straightness(model[0].encode_all, world, (0.2, 0.5), n=20, hold=2, image=16)
+    paths = straighten.latent_paths(model[0], model[3], 2, stride=2)
+    assert all(-1 <= s <= 1 for s in [*lines, straighten.straightness(paths).item()])
+
+
+def test_decode_and_dream(world, model):
+    drawer = decode.ConvDecoder(model[0].config.latent_dim, 16)
+    log = decode.fit_decoder(drawer, model[0].eval(), model[2], steps=60, frames=400, progress=False)
+    assert log[-1]["loss"] < log[0]["loss"]
+    z, states = sanity.encode_episodes(model[0], model[2], 10)
+    features = decode.Features(world, states)
+    readers = {"nearest": sanity.nearest_map(z, features(states))}
+    errors = dream.open_loop(model[0], world, walks(world, 8, 8), readers, features)
+    assert {"nearest", "copy"} <= set(errors) and errors["nearest"].shape == (8, 4)
