@@ -1,4 +1,5 @@
 """Several processes exchange what `costs.messages` says, as often and as many bytes"""
+
 import json
 from collections import Counter
 from functools import partial
@@ -16,10 +17,16 @@ from lewm_nb.workbench.distributed import in_step, share_batch_norm
 CONFIG, TRAIN = LeWMConfig.tiny(), TrainConfig.tiny(batch_size=4)
 
 
-def said_by_python(step): # bytes of the agreements that Python asks for: all but DDP's own
+def said_by_python(step):  # bytes of the agreements that Python asks for: all but DDP's own
     bytes_, all_reduce, broadcast = [], dist.all_reduce, dist.broadcast
-    def noting(real): return lambda x, *args, **options: (bytes_.append(x.nbytes), real(x, *args, **options))[1]
-    with mock.patch.object(dist, "all_reduce", noting(all_reduce)), mock.patch.object(dist, "broadcast", noting(broadcast)):
+
+    def noting(real):
+        return lambda x, *args, **options: (bytes_.append(x.nbytes), real(x, *args, **options))[1]
+
+    with (
+        mock.patch.object(dist, "all_reduce", noting(all_reduce)),
+        mock.patch.object(dist, "broadcast", noting(broadcast)),
+    ):
         step()
     return sum(bytes_)
 
@@ -29,10 +36,13 @@ def exchanged(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     both, *rest = training(CONFIG, TRAIN)[1].args
     step = partial(train_step, in_step(share_batch_norm(both)), *rest)
-    for _ in range(2): step()                                             # buckets are settled after the first step
-    with torch.profiler.profile() as seen: step()
+    for _ in range(2):
+        step()  # buckets are settled after the first step
+    with torch.profiler.profile() as seen:
+        step()
     found = {"calls": Counter(e.name for e in seen.events()), "bytes": said_by_python(step)}
-    if rank == 0: Path(folder, "found.json").write_text(json.dumps(found))
+    if rank == 0:
+        Path(folder, "found.json").write_text(json.dumps(found))
     dist.barrier()
     dist.destroy_process_group()
 
@@ -42,6 +52,6 @@ def test_agreements_are_as_many_and_as_large_as_counted(tmp_path):
     found, wanted = json.loads((tmp_path / "found.json").read_text()), messages(CONFIG, TRAIN)
     calls = {name: n for name, (_, n) in wanted.items()}
     assert calls == {"gradients": 2, "buffers": 2, "sigreg": 4, "batchnorm": 30}
-    assert found["calls"]["c10d::broadcast_"] == calls["buffers"] + 1     # and SIGReg's directions
+    assert found["calls"]["c10d::broadcast_"] == calls["buffers"] + 1  # and SIGReg's directions
     assert found["calls"]["c10d::allreduce_"] == calls["gradients"] + calls["sigreg"] - 1 + calls["batchnorm"]
     assert found["bytes"] == wanted["sigreg"][0] + wanted["batchnorm"][0]
