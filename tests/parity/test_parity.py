@@ -160,7 +160,7 @@ class Record:  # a callback of the published solver
 
 @torch.no_grad()
 def plan(name, S, iterations, elites):
-    "The same seed on both sides: how often the same elites, and how far apart (relatively) costs and edges are."
+    "The same seed on both sides: how often the same elites, and relative differences of costs and edges."
     theirs, ours = pair(name.split(",")[0])
     frames, goal, _, _ = problem(ours, B=1)
     record = Record()
