@@ -94,7 +94,7 @@ def gather(world: World,    # with `draw` and named states
     if stride < 1 or not len(at):
         raise ValueError(f"stride is {stride}; expected 1 to {steps // 2}, half of the steps of a walk")
     now, before = (world.features(walks.states[:, t]) for t in (at, at - stride))                # (n,T,k)
-    targets = now | {"velocity": np.concatenate([v for name in now if (v := now[name] - before[name]).any()], -1),
+    targets = now | {"velocity": np.concatenate([v for k in now if (v := now[k] - before[k]).any()], -1),
                      "action": np.stack([walks.actions[:, t:t + stride].mean(1) for t in at], 1)}
     if walks.intent is not None: targets["goal"] = walks.intent[:, at]
     flat = lambda x: torch.from_numpy(np.ascontiguousarray(x)).flatten(0, 1)

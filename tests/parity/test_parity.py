@@ -1,4 +1,4 @@
-"""The published implementation and ours from the same weights: the same numbers and plans (`make parity`)"""
+"""The published implementation and ours, from the same weights: the same numbers and plans (`make parity`)"""
 
 import os
 import warnings
@@ -101,7 +101,9 @@ def as_info(frames, goal, ours, S):  # the published planner's view: every candi
 
 @torch.no_grad()
 def differences(name):
-    """Largest absolute difference of each quantity; of the cost relative to it. Problems go to `get_cost`
+    """Largest absolute difference of each quantity; of the cost, a sum over all of D, relative to the cost.
+
+    Problems go to `get_cost`
     one by one: in version 0.1.1 the goals of several do not spread over their candidates."""
     theirs, ours = pair(name)
     h, out = ours.config.history, {}
@@ -158,7 +160,7 @@ class Record:  # a callback of the published solver
 
 @torch.no_grad()
 def plan(name, S, iterations, elites):
-    "The same seed on both sides: how often the same elites, and how far apart the costs at the line were."
+    "The same seed on both sides: how often the same elites, and relative differences of costs and edges."
     theirs, ours = pair(name.split(",")[0])
     frames, goal, _, _ = problem(ours, B=1)
     record = Record()
@@ -226,7 +228,7 @@ def test_ours_loads_into_theirs(name):
 
 
 class Sum(gym.Env):
-    "A world whose state is the sum of all actions, so that the states tell what lies between two frames."
+    "A world whose state is the sum of all actions: what lies between two frames can be told from the states."
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
     observation_space, action_space = (

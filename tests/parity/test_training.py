@@ -1,4 +1,6 @@
-"""A training step of the published modules and ours: the same losses, and the time (`make parity`)"""
+"""A training step of the published modules and of ours: the same losses, and how long each takes.
+
+`make parity` runs this; with PARITY_FULL=1 it keeps the times."""
 
 import json
 import os
