@@ -11,4 +11,4 @@ function follow() {
 
 addEventListener("hashchange", follow);
 addEventListener("click", event => { if (event.target.closest && event.target.closest('a[href*="#"]')) setTimeout(follow); });
-addEventListener("load", () => { document.querySelectorAll(".highlighted").forEach(reveal); follow(); });
+addEventListener("load", () => { follow(); setTimeout(() => document.querySelectorAll(".highlighted").forEach(reveal), 200); }); // Sphinx marks words a little later
