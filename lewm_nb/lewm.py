@@ -115,8 +115,8 @@ class _Parts(nn.Module):
         self.register_buffer("action_std", torch.ones(c.action_dim))
         for name in _BOUNDS: self.register_buffer(name, torch.full((c.action_dim,), torch.nan)) # unknown
 
-    def _load_from_state_dict(self, state, prefix, *args): # weights from before the bounds: they are unknown
-        for name in _BOUNDS: state.setdefault(prefix + name, torch.full((self.config.action_dim,), torch.nan))
+    def _load_from_state_dict(self, state, prefix, *args): # bounds that are not told stay as they are
+        for name in _BOUNDS: state.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state, prefix, *args)
 
     def know_actions(self, meta: dict): # of `Trajectories`; or any with the names of the four buffers
@@ -260,7 +260,8 @@ def _load(cls, path, device):
     except SafetensorError as e: raise ValueError(f"{path} is not a whole safetensors file: {e}") from None
     with torch.device("meta"): model = cls(config)
     _check_fit(path, model, weights)
-    model.to_empty(device=device).load_state_dict(weights)
+    unknown = torch.full((config.action_dim,), torch.nan)      # files from before the bounds lack them
+    model.to_empty(device=device).load_state_dict(dict.fromkeys(_BOUNDS, unknown) | weights)
     return model.eval()
 
 # %% ../nbs/30_plan.ipynb #30-plan-024

@@ -76,12 +76,12 @@ def sample_plans(mean: Tensor,  # (B,T,K) of blocks
     "Plans around a mean, which is itself the first of them; all problems get the same noise."
     return (mean[:, None] + std[:, None] * noise).clamp(low, high)
 
-# %% ../nbs/30_plan.ipynb #30-plan-025
+# %% ../nbs/30_plan.ipynb #30-plan-027
 @lru_cache(maxsize=None)
 def _block(values, frameskip, device): # kept for good: a search recorded on a GPU reads it there again
     return torch.tensor(values, device=device).repeat(frameskip)
 
-# %% ../nbs/30_plan.ipynb #30-plan-028
+
 def _check_options(s):
     for name, least in ("num_samples", 1), ("num_iterations", 1), ("horizon", 1), ("num_elites", 2):
         n, most = getattr(s, name), s.num_samples if name == "num_elites" else np.inf
@@ -115,7 +115,7 @@ def _spoilt(costs, want): # (B,S), its shape → bool (); raised at once where n
     if bad.device.type == "cpu" and bad: raise ValueError(_SPOILT)
     return bad
 
-# %% ../nbs/30_plan.ipynb #30-plan-030
+# %% ../nbs/30_plan.ipynb #30-plan-029
 @dataclass
 class _Proposals:
     num_samples: int = 300        # S, plans imagined in each iteration
@@ -160,7 +160,7 @@ class _Proposals:
         steps = plans.unflatten(-1, (-1, self.choices))
         return torch.zeros_like(steps).scatter_(-1, steps.argmax(-1, keepdim=True), 1.).flatten(-2)
 
-# %% ../nbs/30_plan.ipynb #30-plan-032
+# %% ../nbs/30_plan.ipynb #30-plan-031
 @dataclass
 class _Search(_Proposals):
     @torch.no_grad()
@@ -200,7 +200,7 @@ class _Search(_Proposals):
 
         return self.seek(ask, mean, std, noise), spoilt
 
-# %% ../nbs/30_plan.ipynb #30-plan-034
+# %% ../nbs/30_plan.ipynb #30-plan-033
 @dataclass
 class CEM(_Search):
     "Cross-entropy method: sample plans, keep the best, sample around them (LeWM App. D)."
@@ -219,14 +219,14 @@ class CEM(_Search):
             mean, std, _ = refit(candidates, ask(candidates), self.num_elites)
         return mean
 
-# %% ../nbs/30_plan.ipynb #30-plan-040
+# %% ../nbs/30_plan.ipynb #30-plan-039
 def steps_of(plan: Tensor,     # (B,H,K)
              frameskip: int,   # environment steps in a block
             ) -> list:         # H × frameskip times (B,A)
     "The actions of a plan, one environment step after the other."
     return list(plan.unflatten(-1, (frameskip, -1)).flatten(1, 2).unbind(1))
 
-# %% ../nbs/30_plan.ipynb #30-plan-046
+# %% ../nbs/30_plan.ipynb #30-plan-045
 def shifted(plan: Tensor, # (B,H,K)
             blocks: int,  # that have been executed
             rest: Tensor, # (K,) or a number: what comes in at the end, the mean action
@@ -234,7 +234,7 @@ def shifted(plan: Tensor, # (B,H,K)
     "What is left of a plan, and rest after it."
     return torch.cat([plan[:, blocks:], torch.zeros_like(plan[:, :blocks]) + rest], 1)
 
-# %% ../nbs/30_plan.ipynb #30-plan-049
+# %% ../nbs/30_plan.ipynb #30-plan-048
 def _for_space(solver, space, A): # the same solver with what the action space says
     if isinstance(space, Discrete): have, changes = int(space.n), {"discrete": True}
     elif isinstance(space, Box) and len(space.shape) == 1:
@@ -268,7 +268,7 @@ class _Loop: # what `MPC` does between two actions
         self.imagined = self.model.rollout(z, self.plan[:, None], past)[:, 0]      # (B,horizon,D)
         self.queue = steps_of(self.plan[:, :self.execute], self.model.config.frameskip)
 
-# %% ../nbs/30_plan.ipynb #30-plan-050
+# %% ../nbs/30_plan.ipynb #30-plan-049
 class MPC(_Loop):
     "Model-predictive control of a batch of environments: plan, execute some blocks, look, replan."
     def __init__(self, model,              # `encode`, `rollout`, `config`, `action_std`, as a `LeWM` has

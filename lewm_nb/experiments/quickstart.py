@@ -13,7 +13,8 @@ import inspect
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +30,8 @@ from ..lewm import LeWM, LeWMConfig, pick_device
 from ..sanity import encode_episodes, linear_map, nearest_map, r2
 from ..step import TrainConfig
 from ..train import fit, plot_history
-from ..workbench.results import machine, peak_gb, save_result, versions, weights_hash, write_whole
+from ..workbench.results import (machine, peak_gb, resumed, save_result, versions, weights_hash,
+                                       write_whole)
 from ..workbench.show import save_gif
 from ..worlds.world import World, find_world, lacks, needs, worlds
 
@@ -44,10 +46,20 @@ def configs(world,             # a `World`, or the name of a registered one
     return LeWMConfig.tiny(**sizes | world.model | model), TrainConfig.tiny(**world.train | train)
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-011
+def _compiled(code):
+    return code.co_code, code.co_names, [_compiled(c) if inspect.iscode(c) else c for c in code.co_consts]
+
+
+def _written(cls): # the module that it stands in, if any, and its functions: a notebook's are nowhere else
+    functions = [_compiled(f.__code__) for f in vars(cls).values() if inspect.isfunction(f)]
+    module = inspect.getmodule(cls)
+    return (inspect.getsource(module) if hasattr(module, "__file__") else "") + repr(functions)
+
+
 def _of_code(world): # what a trained model depends on besides its configuration
-    bases = map(inspect.getmodule, type(world).__mro__[:-1])
-    modules = data, encoder, lewm, predictor, sigreg, step, train, *bases
-    return hashlib.sha1("".join(inspect.getsource(module) for module in modules).encode()).hexdigest()
+    text = [inspect.getsource(module) for module in (data, encoder, lewm, predictor, sigreg, step, train)]
+    text += map(_written, type(world).__mro__[:-1])
+    return hashlib.sha1("".join(text).encode()).hexdigest()
 
 
 def trained(world,                            # a `World`, or the name of a registered one
@@ -227,52 +239,61 @@ def main(argv: list = None): # words of the command line; those of the process b
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-047
 def results(folder: Path = Path("data"),      # whose folders results and checkpoints are written
-            seeds: tuple = (0, 1, 2, 3, 4, 5, 6), # one model each
+            seeds: tuple = (0, 3, 4, 5, 6, 7), # one model each; settings were chosen on 0 to 2
             world="two_room",                 # a `World`, or the name of a registered one
             steps: int = None,                # of training
             **options,                        # of `run`
            ):
-    "Measure every seed; write results/quickstart.json, and film and checkpoint of the first."
-    runs, world, changes = [], find_world(world), {} if steps is None else {"steps": steps}
+    "Measure every seed; results/quickstart.json grows; write film and checkpoint of the first."
+    world, path = find_world(world), folder / "results" / "quickstart.json"
+    changes = {} if steps is None else {"steps": steps}
+    settings, old = resumed(path, {"world": world.name, "code": _of_code(world), "steps": steps} | options)
+    runs = old.get("runs", [])
     for seed in seeds:
+        if seed in [run["seed"] for run in runs]: continue
         result, model, history, film = run(world, configs(world, seed=seed, **changes)[1], **options)
         print(f"\nseed {seed}\n{table(result)}", flush=True)
-        if not runs:
+        if seed == seeds[0]:
             model.save(folder / "checkpoints" / f"{world.name}_tiny.safetensors")
-            (folder / "results").mkdir(parents=True, exist_ok=True)
-            gif = folder / "results" / "plan.gif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            gif = path.with_name("plan.gif")
             if film is not None: write_whole(gif, lambda f: save_gif(f, film, zoom=2))
         runs.append(result | {"history": history})
-    _keep(folder / "results" / "quickstart.json", {"runs": runs}, {"steps": steps} | options)
-
-
-def _keep(path, result, config): # with seeds, seconds and hashes of its runs
-    runs = result["runs"]
-    save_result(path, "make results", result, config, [run["seed"] for run in runs],
-                sum(run["seconds"]["total"] for run in runs), [run["checkpoint"] for run in runs])
+        save_result(path, "make results", {"settings": settings, "runs": runs}, None,
+                    [run["seed"] for run in runs], sum(run["seconds"]["total"] for run in runs),
+                    [run["checkpoint"] for run in runs])
 
 # %% ../../nbs/33_quickstart.ipynb #33-quickstart-049
 LAMBDAS = *((lam, lam) for lam in (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)), (0.1, 0.001)
 
 
-def compare_lambda(folder: Path = Path("data"), # whose folder results is written
-                   lams: tuple = LAMBDAS,       # (first, last) pairs
-                   world="two_room",            # a `World` with a distance, or the name of a registered one
+def compare_lambda(path: Path = Path("data/results/lambda.json"), # made, or added to
+                   lams: tuple = LAMBDAS,             # (first, last) pairs
+                   world="two_room",                  # a `World` with a distance, or the name of one
+                   seeds: tuple = (3, 4, 5, 6, 7),    # of the models
+                   cache: Path = Path("data/cache"),  # folder that keeps recordings and models
+                   episodes: int = 2000,              # recorded
                    goals: dict = {"official": 100, "far": 100}, # tasks by protocol
-                   steps: int = None,           # of training
-                   bins: int = 15,              # of the distance curve
-                   **options,                   # of `run`
+                   bins: int = 15,                    # of the distance curve
+                   progress: bool = True,
+                   **train,                           # fields of `TrainConfig` to change
                   ):
-    "Train once for every pair and write success and latent distances to results/lambda.json."
-    runs, found, changes = [], find_world(world), {} if steps is None else {"steps": steps}
-    needs(found, "comparing λ", "sample", "distance", "draw")
-    pairs = found.sample(np.random.default_rng(0), 2000).reshape(2, 1000, -1)
-    edges = np.linspace(0, found.distance(*pairs).max(), bins + 1)
-    for first, last in lams:
-        config = configs(found, lam_start=first, lam=last, **changes)[1]
-        result, model, _, _ = run(found, config, goals=goals, **options)
-        print(f"\nλ from {first} to {last}\n{table(result)}", flush=True)
-        curve = [None if np.isnan(d) else d for d in distance_curve(model, found, edges).tolist()]
-        runs.append(result | {"lam_start": first, "lam": last, "anneal": config.anneal, "distance": curve})
-    _keep(folder / "results" / "lambda.json", {"edges": edges.tolist(), "runs": runs},
-          {"steps": steps, "goals": goals} | options)
+    "Train for every pair and seed; success and latent distances; the file grows with each run."
+    world, usual = find_world(world), configs(world, **train)[1]
+    needs(world, "comparing λ", "sample", "distance", "draw")
+    pairs = world.sample(np.random.default_rng(0), 2000).reshape(2, 1000, -1)
+    edges = np.linspace(0, world.distance(*pairs).max(), bins + 1)
+    settings, old = resumed(path, {"world": world.name, "config": asdict(usual), "episodes": episodes,
+                                   "goals": goals, "bins": bins})
+    runs = old.get("runs", [])
+    for seed, (first, last) in product(seeds, lams):
+        if (first, last, seed) in [(run["lam_start"], run["lam"], run["seed"]) for run in runs]: continue
+        began, start = time.time(), None if first == last else first
+        config = replace(usual, lam_start=start, lam=last, seed=seed)
+        model, _, walks, valid = trained(world, config, cache=cache, episodes=episodes, progress=progress)
+        curve = [None if np.isnan(d) else d for d in distance_curve(model, world, edges).tolist()]
+        result = _look(world, model, walks, valid, goals, seed, progress)[0]
+        made = {"lam_start": first, "lam": last, "seed": seed, "checkpoint": weights_hash(model)}
+        runs.append(made | result | {"distance": curve, "seconds": round(time.time() - began, 1)})
+        save_result(path, "make results", {"settings": settings, "edges": edges.tolist(), "runs": runs}, None,
+                    sorted({run["seed"] for run in runs}), sum(run["seconds"] for run in runs))

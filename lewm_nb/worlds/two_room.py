@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from .room import Room, arrived, blend, check_places, draw, free, passage, sample, step
-from .world import Break, Protocol, Walks, World, WorldEnv, WorldEnvs, follow, register, stream
+from .world import Break, Protocol, Walks, World, WorldEnv, WorldEnvs, follow, stream
 
 # %% ../../nbs/21_two_room.ipynb #21-two-room-007
 def waypoint(room: Room,
@@ -185,9 +185,6 @@ class TwoRoomWorld(World):
     def __repr__(self):
         other = (f", {k}={v!r}" for k, v in vars(self.room).items() if v != getattr(Room, k))
         return f"TwoRoomWorld({self.name!r}{''.join(other)})"
-
-
-register(TwoRoomWorld())
 
 # %% ../../nbs/21_two_room.ipynb #21-two-room-043
 class TwoRoomVector(WorldEnvs):
