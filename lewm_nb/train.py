@@ -135,12 +135,12 @@ def plot_history(history: list,       # rows as `fit` returns them
     fig, axes = plt.subplots(1, 4, figsize=(12, 2.7), layout="constrained")
     for ax, title in zip(axes, ("prediction", "SIGReg", "latent std", "effective rank")):
         values = [row[title.lower().replace(" ", "_")] for row in history]
-        ax.plot(at, values, color=COLOURS["imagined" if ax is axes[0] else "real"])
+        ax.plot(at, values, color=COLOURS["imagined" if ax is axes[0] else "real"], label="training")
         ax.set(title=title, xlabel="step", **({"yscale": "log"} if ax in axes[:2] else {"ylim": (0, None)}))
         if config.lam_start is not None: ax.axvline(config.anneal * config.steps, color=grey, lw=.7)
     if held_out := [(row["step"], row["valid_prediction"]) for row in history if "valid_prediction" in row]:
-        axes[0].plot(*zip(*held_out), color=COLOURS["imagined"], ls="--")
-        axes[0].legend(["training", "held out"])
+        axes[0].plot(*zip(*held_out), color=COLOURS["imagined"], ls="--", label="held out")
+        axes[0].legend()
     for label, y, side in ("Gaussian", scale.floor(B), "bottom"), ("collapsed", scale.collapsed(B), "top"):
         axes[1].axhline(y, color=grey, linestyle=":")
         axes[1].annotate(label, (at[-1], y), color=grey, ha="right", va=side)

@@ -42,7 +42,7 @@ def compare_toy_lambda(path: Path = Path("data/results/toy_lambda.json"),  # of 
     seconds = time.perf_counter() - begin
     save_result(path, "make results", {"config": config, "seconds": seconds, "runs": runs})
 
-# %% ../../nbs/13_test_or_loss.ipynb #13-test-or-loss-065
+# %% ../../nbs/13_test_or_loss.ipynb #13-test-or-loss-069
 def compare_remedies(path: Path = Path("data/results/remedies.json"), # of the JSON file to write
                      seeds: tuple = (0, 1, 2),           # of first weights and data
                      steps: int = 1500,                  # of each training

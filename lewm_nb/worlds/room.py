@@ -206,7 +206,7 @@ def step(room: Room,
     out[:, along] = np.where(through, np.clip(y_out, door_low, door_high) + (y1 - y_out), y1)
     return np.clip(out, low, high)
 
-# %% ../../nbs/20b_room.ipynb #20b-room-059
+# %% ../../nbs/20b_room.ipynb #20b-room-053
 def sample(room: Room,
            rng: np.random.Generator,
            n: int,            # how many
@@ -218,7 +218,7 @@ def sample(room: Room,
     pos[:, 1 - room.axis] = np.where(side < a - low, low + side, b + side - (a - low))
     return pos
 
-# %% ../../nbs/20b_room.ipynb #20b-room-062
+# %% ../../nbs/20b_room.ipynb #20b-room-056
 def arrived(room: Room,
             pos: np.ndarray,    # (N,2)
             target: np.ndarray, # (N,2)
@@ -226,7 +226,7 @@ def arrived(room: Room,
     "Is the agent nearer to the target than `room.goal_radius`?"
     return np.linalg.norm(pos - target, axis=-1) < room.goal_radius
 
-# %% ../../nbs/20b_room.ipynb #20b-room-066
+# %% ../../nbs/20b_room.ipynb #20b-room-060
 def check_places(room: Room,
                  name: str,       # of the argument, for the message
                  pos: np.ndarray, # (N,2)
