@@ -40,7 +40,9 @@ def test_small_run_writes_everything(tmp_path):
 
 @pytest.mark.parametrize("wait_for", ["collect", "train"])
 def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for):
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def heard(): signal.signal(signal.SIGINT, signal.SIG_DFL)         # a shell's background jobs ignore it
+    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=heard)
     seen, start = "", time.time()
     while wait_for not in seen and time.time() - start < 120: seen += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
