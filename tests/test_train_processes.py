@@ -112,7 +112,7 @@ def test_three_processes_share_63_windows(folder):
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(folder):
-    with pytest.raises(AssertionError, match="batch_size is 63; expected a multiple of 2, the processes"):
+    with pytest.raises(AssertionError, match="batch_size is 63; expected a multiple of 2, its processes"):
         run(folder, 2, "vit", 63, 3e-4, "shared", name="unequal")
 
 
