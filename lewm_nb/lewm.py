@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LeWMConfig', 'LeWM', 'action_range']
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-004
+# %% ../nbs/25_lewm.ipynb #25-lewm-005
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -23,7 +23,7 @@ from .predictor import ActionEncoder, MLPPredictor, Predictor
 from .workbench.distributed import pick_device
 from .workbench.results import write_whole
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-009
+# %% ../nbs/25_lewm.ipynb #25-lewm-010
 @dataclass(frozen=True)
 class LeWMConfig:
     "Every size of a LeWM. Start from `tiny` or `paper` and override."
@@ -60,7 +60,7 @@ class LeWMConfig:
     @classmethod
     def paper(cls, **changes): return replace(cls(**_PAPER), **changes)
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-011
+# %% ../nbs/25_lewm.ipynb #25-lewm-012
 _PAPER = dict(encoder="vit", image_size=224, encoder_width=192, latent_dim=192, projector_hidden=2048,
               predictor_width=192, predictor_depth=6, predictor_heads=16, predictor_head_dim=64,
               predictor_hidden=2048, history=3, dropout=0.1, action_hidden=768)
@@ -79,7 +79,7 @@ def _checked(field, value): # as a plain value, if it can be one of that field
         expected = "a number from 0 to below 1"
     raise ValueError(f"{field.name} is {value!r}; expected {expected}")
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-015
+# %% ../nbs/25_lewm.ipynb #25-lewm-016
 def _encoder(c): # module, width of its features
     if c.encoder == "cnn": return small_cnn(c.image_size, c.encoder_width), c.encoder_width
     if c.encoder == "resnet18": return resnet18(c.image_size), 512
@@ -95,7 +95,7 @@ def _hint(frames, windows=True): # the commonest mistakes
     if frames.ndim != 4 or not windows: return ""
     return "; one time step is frames[:, None], single frames go to encode_all"
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-016
+# %% ../nbs/25_lewm.ipynb #25-lewm-017
 _BOUNDS = "action_low", "action_high"
 
 class _Parts(nn.Module):
@@ -148,7 +148,7 @@ class _Parts(nn.Module):
         x = (x / std.where(std > 0, 1)).flatten(-2)
         return self.action_encoder(x.to(self.action_mean.dtype))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-024
+# %% ../nbs/25_lewm.ipynb #25-lewm-025
 def _sliding(predictor, z, c): # (B,T,D), (B,T,width) → (B,T,width)
     h, later = predictor.history, z.shape[1] - predictor.history
     first = predictor(z[:, :h], c[:, :h])
@@ -170,7 +170,7 @@ def _encode_all(model, frames, batch):
     if not z: raise ValueError("frames are empty; expected one frame or more")
     return torch.cat(z)
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-025
+# %% ../nbs/25_lewm.ipynb #25-lewm-026
 class LeWM(_Parts):
     "LeWorldModel: frames to latents, latents and actions to the latents that follow (§3.1)."
     def predict(self, z: Tensor, # (B,T,D)
@@ -216,7 +216,7 @@ class LeWM(_Parts):
         "Read what `save` wrote; nothing in the files is run."
         return _load(cls, Path(path), pick_device(device))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-031
+# %% ../nbs/25_lewm.ipynb #25-lewm-032
 def _weights_path(path):
     if path.suffix != ".safetensors":
         raise ValueError(f"path is {path}; expected a name ending in .safetensors")
@@ -241,7 +241,7 @@ def _read_config(path):
     try: return LeWMConfig(**made)                             # a missing field takes its default
     except ValueError as e: raise ValueError(f"{path} does not describe a LeWM: {e}") from None
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-033
+# %% ../nbs/25_lewm.ipynb #25-lewm-034
 def _check_fit(path, model, weights):
     want = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     have = {name: tuple(x.shape) for name, x in weights.items()}

@@ -48,6 +48,23 @@ def _material(model, world, train, valid, pairs, seed, reader): # pairs, judge, 
     return (model.encode_all(frames), frames), judge, features, read, floor
 
 # %% ../../nbs/47_dreams_measured.ipynb #47-dreams-measured-008
+def _interval(values): # {mean, low, high, seeds}
+    mean, low, high = t_interval(values) if len(values) > 1 else (values[0], None, None)
+    return {"mean": mean, "low": low, "high": high, "seeds": list(values)}
+
+
+def _decode_table(runs): # by decoder, by reader and block, and by protocol, over models
+    last = {name: [run["decoders"][name]["log"][-1] for run in runs] for name in runs[0]["decoders"]}
+    dreams = {name: [run["open_loop"][name]["mean"] for run in runs] for name in runs[0]["open_loop"]}
+    T, success = len(next(iter(dreams.values()))[0]), runs[0]["success"] or {}
+    return {"decoders": {name: {what: _interval([row[what] for row in rows])
+                                for what in ("read", "moving", "psnr")} for name, rows in last.items()},
+            "open_loop": {name: {str(t): _interval([row[t - 1] for row in rows])
+                                 for t in sorted({1, min(10, T), T})} for name, rows in dreams.items()},
+            "success": {name: over_seeds([run["success"][name]["end"] for run in runs], first["n"])
+                        for name, first in success.items()}}
+
+# %% ../../nbs/47_dreams_measured.ipynb #47-dreams-measured-009
 def tune_decoders(model,
                   world,               # a `World`
                   train: Trajectories,
@@ -81,23 +98,6 @@ def _decode_run(model, world, train, valid, rates, steps, pairs, goals, seed, re
         success = {name: {"n": r["n"], "ever": r["ever"]["rate"], "end": r["end"]["rate"],
                           "random": r["random"]["end"]["rate"]} for name, r in measured.items()}
     return {"features": features.names, "floor": floor, "decoders": written, **found, "success": success}
-
-# %% ../../nbs/47_dreams_measured.ipynb #47-dreams-measured-009
-def _interval(values): # {mean, low, high, seeds}
-    mean, low, high = t_interval(values) if len(values) > 1 else (values[0], None, None)
-    return {"mean": mean, "low": low, "high": high, "seeds": list(values)}
-
-
-def _decode_table(runs): # by decoder, by reader and block, and by protocol, over models
-    last = {name: [run["decoders"][name]["log"][-1] for run in runs] for name in runs[0]["decoders"]}
-    dreams = {name: [run["open_loop"][name]["mean"] for run in runs] for name in runs[0]["open_loop"]}
-    T, success = len(next(iter(dreams.values()))[0]), runs[0]["success"] or {}
-    return {"decoders": {name: {what: _interval([row[what] for row in rows])
-                                for what in ("read", "moving", "psnr")} for name, rows in last.items()},
-            "open_loop": {name: {str(t): _interval([row[t - 1] for row in rows])
-                                 for t in sorted({1, min(10, T), T})} for name, rows in dreams.items()},
-            "success": {name: over_seeds([run["success"][name]["end"] for run in runs], first["n"])
-                        for name, first in success.items()}}
 
 # %% ../../nbs/47_dreams_measured.ipynb #47-dreams-measured-010
 def compare_decoders(path: Path = Path("data/results/decode.json"), # made, or added to

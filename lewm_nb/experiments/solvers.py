@@ -6,7 +6,7 @@
 __all__ = ['SETTINGS', 'LADDER', 'STEPS', 'AGAIN', 'ladder', 'make', 'Counted', 'plan_cost', 'tasks_for', 'outcomes', 'tune',
            'best_of', 'contestants', 'sweep', 'compare_solvers', 'check_winner']
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-004
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-005
 import json
 import time
 from dataclasses import replace
@@ -22,7 +22,7 @@ from ..solvers import ICEM, MPPI, Descent
 from ..workbench.results import resumed, save_result, weights_hash
 from ..worlds.world import World, find_world, needs
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-007
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-008
 SETTINGS = { # what is tried for each solver
     "CEM": (CEM, [dict(share=share, smooth=rho) for share in (1/8, 1/4) for rho in (0.5, 0.8, 0.9, 0.95)]),
     "iCEM": (ICEM, [dict(share=share, **noise) for share in (1/8, 1/4) for noise in
@@ -51,7 +51,7 @@ def make(name: str,          # of SETTINGS
     if name in ("CEM", "iCEM"): options["num_elites"] = max(2, round(options.pop("share") * samples))
     return SETTINGS[name][0](num_samples=samples, num_iterations=iterations, horizon=horizon, **options)
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-010
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-011
 class Counted:
     "A model that counts the blocks it is asked to imagine."
     def __init__(self, model): # a LeWM
@@ -82,7 +82,7 @@ def plan_cost(model,             # a LeWM
     finally: torch.set_num_threads(threads)
     return {"ms": float(np.median(took)), "blocks": counted.blocks}
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-014
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-015
 def tasks_for(world: World,
               recorded,    # `Trajectories`
               goals: dict, # number of tasks by protocol
@@ -108,7 +108,7 @@ def outcomes(model,          # a LeWM
             found[key] = "".join("01"[int(one)] for one in reached)
     return found
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-018
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-019
 def tune(model,                     # a LeWM
          world: World,
          tasks: dict,               # `Tasks` by protocol
@@ -126,7 +126,7 @@ def best_of(rows: list) -> dict: # of `tune` → options
     def score(row): return sum(text.count("1") for key, text in row.items() if key != "options")
     return max(rows, key=score)["options"]
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-021
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-022
 # what a search begins from → warm, shift
 AGAIN = {"nothing": (False, None), "the last plan": (True, None), "the last plan and its elites": (True, 1)}
 
@@ -158,7 +158,7 @@ def sweep(model,                     # a LeWM
                         | reach(lambda *_: MPC(model, solver, execute=1, warm_start=warm), near))
     return rows
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-048
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-049
 def _model_of(world, seed, cache, episodes, options): # trained, and its held-out recordings
     config = configs(world, seed=seed, **options)[1]
     model, _, _, valid = trained(world, config, None, cache, episodes, progress=False)
@@ -197,7 +197,7 @@ def compare_solvers(path: Path = "data/results/solvers.json",
     result = {"world": world.name, "tuned": tuned, "chosen": chosen, "times": times, "runs": runs}
     save_result(path, "make results", result, config, list(seeds), time.time() - began, hashes)
 
-# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-053
+# %% ../../nbs/34_solvers_compared.ipynb #34-solvers-compared-054
 def check_winner(path: Path = "data/results/solvers_fresh.json",
                  chosen: Path = "data/results/solvers.json",  # written by `compare_solvers`
                  world="two_room",                            # a `World`, or the name of a registered one

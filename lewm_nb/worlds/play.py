@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Episode', 'kind_of', 'rgb', 'action_space', 'play']
 
-# %% ../../nbs/21b_play.ipynb #21b-play-004
+# %% ../../nbs/21b_play.ipynb #21b-play-005
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from PIL import Image
 
-# %% ../../nbs/21b_play.ipynb #21b-play-007
+# %% ../../nbs/21b_play.ipynb #21b-play-008
 class Episode(NamedTuple):
     "One run from a start to an end: L frames, L states, and the L-1 actions between them."
     frames: np.ndarray  # (L,H,W,3) uint8, or None where they are drawn from the states
     actions: np.ndarray # (L-1,A)
     states: np.ndarray  # (L,S); S = 0 where the state is not known
 
-# %% ../../nbs/21b_play.ipynb #21b-play-010
+# %% ../../nbs/21b_play.ipynb #21b-play-011
 def kind_of(episode: Episode,
            ) -> dict: # action_size, state_size, stores_frames, frame_shape
     "What an episode is made of; `ValueError` unless its arrays fit together and hold numbers."
@@ -43,7 +43,7 @@ def kind_of(episode: Episode,
         raise ValueError(f"frames are {frames.dtype} {frames.shape}; expected None or uint8 ({L},H,W,3)")
     return {**kind, "frame_shape": list(frames.shape[1:])}
 
-# %% ../../nbs/21b_play.ipynb #21b-play-013
+# %% ../../nbs/21b_play.ipynb #21b-play-014
 def rgb(images: np.ndarray, # (N,H,W,3), (N,3,H,W) or grey: (N,H,W), (N,H,W,1), (N,1,H,W); uint8
         what: str = "observations", # for the message
        ) -> np.ndarray:     # (N,H,W,3) uint8
@@ -59,7 +59,7 @@ def rgb(images: np.ndarray, # (N,H,W,3), (N,3,H,W) or grey: (N,H,W), (N,H,W,1), 
     raise ValueError(f"{what} are {images.dtype} {images.shape}, {kind if whole else 'not uint8'}; "
                      "expected uint8 (N,H,W,3), (N,3,H,W) or grey (N,H,W)")
 
-# %% ../../nbs/21b_play.ipynb #21b-play-016
+# %% ../../nbs/21b_play.ipynb #21b-play-017
 class _Source:
     "Where frames and states come from, decided at the first reset."
     def __init__(self, envs, obs, info, store_frames, size):
@@ -101,7 +101,7 @@ class _Source:
         shrunk = [Image.fromarray(f).resize((self.size, self.size), Image.BOX) for f in frames]
         return np.stack([np.asarray(f) for f in shrunk])
 
-# %% ../../nbs/21b_play.ipynb #21b-play-018
+# %% ../../nbs/21b_play.ipynb #21b-play-019
 def action_space(envs,
                 ) -> dict: # action_space (its kind, or None), action_low, action_high (A numbers, or None)
     "What the stored actions of an environment may be; bounds are None where there are none."
@@ -126,7 +126,7 @@ def _action_rows(envs, actions): # → (N,A) float32
     if actions.ndim == 2 and len(actions) == n: return actions.astype(np.float32)
     raise ValueError(f"policy gave actions {actions.shape}; expected ({n},A)")
 
-# %% ../../nbs/21b_play.ipynb #21b-play-021
+# %% ../../nbs/21b_play.ipynb #21b-play-022
 def _merged(new, old, fresh):
     "`new` for the environments that are fresh, `old` for the others; dictionaries entry by entry."
     if isinstance(new, dict): return {**old, **{k: _merged(v, old.get(k, v), fresh) for k, v in new.items()}}
@@ -147,7 +147,7 @@ class _Tape:
         parts = {name: rows[:steps + (name != "actions"), i].copy() for name, rows in self.rows.items()}
         return Episode(parts.get("frames"), parts["actions"], parts["states"])
 
-# %% ../../nbs/21b_play.ipynb #21b-play-023
+# %% ../../nbs/21b_play.ipynb #21b-play-024
 def _play(envs, policy, episodes, max_steps, store_frames, seed, size):
     n, tape, all_of_them = envs.num_envs, _Tape(max_steps), np.ones(envs.num_envs, bool)
     age, number, started = np.zeros(n, int), np.arange(n), n # steps in the episode, its number, begun so far
