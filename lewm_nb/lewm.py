@@ -99,7 +99,7 @@ def _hint(frames, windows=True): # the commonest mistakes
 _BOUNDS = "action_low", "action_high"
 
 class _Parts(nn.Module):
-    "All that has weights, and the two ways in: frames become latents, actions become conditions."
+    "All that has weights, and what is known of pixels and actions."
     def __init__(self, config: LeWMConfig):
         super().__init__()
         self.config = c = config
@@ -128,6 +128,9 @@ class _Parts(nn.Module):
     @property
     def device(self): return self.pixel_mean.device
 
+# %% ../nbs/25_lewm.ipynb #25-lewm-018
+class _Entrances(_Parts):
+    "The two ways in: frames become latents, actions become conditions."
     def encode(self, frames: Tensor, # (B,T,C,H,W) uint8
               ) -> Tensor:           # (B,T,D)
         "Latents of frames; pixels are normalised inside."
@@ -148,7 +151,7 @@ class _Parts(nn.Module):
         x = (x / std.where(std > 0, 1)).flatten(-2)
         return self.action_encoder(x.to(self.action_mean.dtype))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-025
+# %% ../nbs/25_lewm.ipynb #25-lewm-026
 def _sliding(predictor, z, c): # (B,T,D), (B,T,width) → (B,T,width)
     h, later = predictor.history, z.shape[1] - predictor.history
     first = predictor(z[:, :h], c[:, :h])
@@ -170,8 +173,8 @@ def _encode_all(model, frames, batch):
     if not z: raise ValueError("frames are empty; expected one frame or more")
     return torch.cat(z)
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-026
-class LeWM(_Parts):
+# %% ../nbs/25_lewm.ipynb #25-lewm-027
+class LeWM(_Entrances):
     "LeWorldModel: frames to latents, latents and actions to the latents that follow (§3.1)."
     def predict(self, z: Tensor, # (B,T,D)
                 actions: Tensor, # (B,T,K) the block that follows each latent
@@ -216,7 +219,7 @@ class LeWM(_Parts):
         "Read what `save` wrote; nothing in the files is run."
         return _load(cls, Path(path), pick_device(device))
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-032
+# %% ../nbs/25_lewm.ipynb #25-lewm-033
 def _weights_path(path):
     if path.suffix != ".safetensors":
         raise ValueError(f"path is {path}; expected a name ending in .safetensors")
@@ -241,7 +244,7 @@ def _read_config(path):
     try: return LeWMConfig(**made)                             # a missing field takes its default
     except ValueError as e: raise ValueError(f"{path} does not describe a LeWM: {e}") from None
 
-# %% ../nbs/25_lewm.ipynb #25-lewm-034
+# %% ../nbs/25_lewm.ipynb #25-lewm-035
 def _check_fit(path, model, weights):
     want = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     have = {name: tuple(x.shape) for name, x in weights.items()}
