@@ -29,7 +29,7 @@ test: setup
 	$(V)/ruff check lewm_nb nbs tests docs
 	$(V)/python tests/exported.py
 	OMP_NUM_THREADS=1 $(V)/nbdev_test --n_workers 2 --timing
-	OMP_NUM_THREADS=1 $(V)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(V)/python -m pytest -q -n 2 --dist loadfile tests
 
 format: setup
 	-$(V)/ruff check --fix --quiet nbs tests docs
