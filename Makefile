@@ -6,7 +6,7 @@
 # make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
 # make notebooks run every notebook afresh and save its outputs
-# make results   make data/results and data/checkpoints again (hours)
+# make results   measure data/results and data/checkpoints (hours); long files go on where they end: delete one to begin anew
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own index. Light CPU wheels: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -59,9 +59,12 @@ notebooks: setup
 
 results: setup
 	$(V)/python -c "from lewm_nb.experiments.toy import compare_remedies, compare_toy_lambda; compare_toy_lambda(); compare_remedies()"
-	$(V)/python -c "from lewm_nb.experiments.quickstart import compare_lambda, results; results(); compare_lambda()"
+	$(V)/python -c "from lewm_nb.experiments.quickstart import results; results()"
+	$(V)/python -c "from lewm_nb.experiments.inside import compare_straightness; compare_straightness()"  # first: it watches
+	$(V)/python -c "from lewm_nb.experiments.quickstart import compare_lambda; compare_lambda()"
 	$(V)/python -c "from lewm_nb.experiments.solvers import check_winner, compare_solvers; compare_solvers(); check_winner()"
-	$(V)/python -c "from lewm_nb.experiments.inside import *; compare_probes(); compare_surprise(); compare_straightness(); compare_decoders()"
+	$(V)/python -c "from lewm_nb.experiments.inside import compare_probes, compare_surprise; compare_probes(); compare_surprise()"
+	$(V)/python -c "from lewm_nb.experiments.dreams import compare_decoders; compare_decoders()"
 	$(V)/python -c "from lewm_nb.scale.costs import compare_scaling; compare_scaling()"
 
 .PHONY: run setup test format parity docs lab notebooks results

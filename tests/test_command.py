@@ -1,9 +1,11 @@
 """`python -m lewm_nb` as a user runs it: its files, its table, and what Ctrl-C leaves"""
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +65,13 @@ def test_worlds_are_listed_and_unknown_ones_refused(tmp_path):
     assert refused.returncode == 2 and "world is 'circle'; expected one of ['two_room'" in refused.stderr
     few = subprocess.run(command(tmp_path, "--goals", "0"), capture_output=True, text=True)
     assert few.returncode == 2 and "--goals is 0; expected 1 or more" in few.stderr
+
+
+def test_make_results_calls_functions_that_are_there():
+    lines = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8").partition("\nresults:")[2]
+    commands = re.findall(r'-c "(from lewm_nb\.[^"]+)"', lines)
+    assert len(commands) > 5
+    for command in commands:
+        load, calls = command.split("; ", 1)
+        exec(load, names := {})
+        assert all(callable(names[call]) for call in re.findall(r"(\w+)\(\)", calls)), command

@@ -247,7 +247,7 @@ def results(folder: Path = Path("data"),      # whose folders results and checkp
     "Measure every seed; results/quickstart.json grows; write film and checkpoint of the first."
     world, path = find_world(world), folder / "results" / "quickstart.json"
     changes = {} if steps is None else {"steps": steps}
-    settings, old = resumed(path, {"world": world.name, "code": _of_code(world), "steps": steps} | options)
+    settings, old = resumed(path, {"world": world.name, "steps": steps} | options)
     runs = old.get("runs", [])
     for seed in seeds:
         if seed in [run["seed"] for run in runs]: continue
