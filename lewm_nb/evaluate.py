@@ -184,11 +184,14 @@ def true_cost(world: World): # with `distance`
 # %% ../nbs/32_evaluate.ipynb #32-evaluate-039
 def planner(model,               # a LeWM
             protocol: Protocol,  # its horizon is the planner's
-            world: World = None, # whose bounds of actions are kept; else those that the solver knows
+            world: World = None, # whose bounds of actions and `plan` are kept
+            **changes,           # of its plan
            ) -> MPC:
-    "The book's planner for a protocol: `MPPI.tiny` as far ahead as it says, each plan carried out whole."
+    "The book's planner: `MPPI.tiny` as far ahead as the protocol says; plans are carried out whole by default."
     bounds = {} if world is None else dict(zip(("low", "high"), world.action_bounds))
-    return MPC(model, MPPI.tiny(horizon=protocol.horizon, **bounds))
+    options, window = {**(world.plan if world else {}), **changes}, getattr(model, "predictor", model.config).history
+    execute, history = options.pop("execute", None), min(options.pop("history", 1), window)
+    return MPC(model, MPPI.tiny(horizon=protocol.horizon, **bounds | options), execute, history)
 
 
 def measure(model,                # a LeWM, or what plans like one
