@@ -187,11 +187,12 @@ def planner(model,               # a LeWM
             world: World = None, # whose bounds of actions and `plan` are kept
             **changes,           # of its plan
            ) -> MPC:
-    "The book's planner: `MPPI.tiny` as far ahead as the protocol says; plans are carried out whole by default."
+    "The book's planner: `MPPI.tiny` as far ahead as the protocol says, in the way that the world asks for."
     bounds = {} if world is None else dict(zip(("low", "high"), world.action_bounds))
-    options, window = {**(world.plan if world else {}), **changes}, getattr(model, "predictor", model.config).history
-    execute, history = options.pop("execute", None), min(options.pop("history", 1), window)
-    return MPC(model, MPPI.tiny(horizon=protocol.horizon, **bounds | options), execute, history)
+    options = {"execute": None, "history": 1, **(world.plan if world else {}), **changes}
+    execute, history = options.pop("execute"), options.pop("history")
+    window = getattr(model, "predictor", model.config).history
+    return MPC(model, MPPI.tiny(horizon=protocol.horizon, **bounds | options), execute, min(history, window))
 
 
 def measure(model,                # a LeWM, or what plans like one

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LADDER', 'compare_planners']
 
-# %% ../../nbs/50c_asking.ipynb #50c-asking-002
+# %% ../../nbs/50c_asking.ipynb #50c-asking-004
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from ..solvers import MPPI
 from ..workbench.results import resumed, save_result, weights_hash
 from ..worlds.world import find_world
 
-# %% ../../nbs/50c_asking.ipynb #50c-asking-003
+# %% ../../nbs/50c_asking.ipynb #50c-asking-009
 LADDER = tuple({"cost": cost, "history": history, "execute": execute} for cost, history, execute in
                (("last", 1, 5), ("mean", 3, 1), ("mean", 1, 5), ("last", 3, 1), ("mean", 1, 1)))
 
@@ -32,7 +32,7 @@ def _told(world, record): # of one policy
 
 
 def compare_planners(world,              # a `World`, or the name of a registered one
-                     folder: Path = Path("data"), # holds checkpoints/NAME_tiny.safetensors, gets results/NAME.json
+                     folder: Path = Path("data"), # checkpoints/NAME_tiny.safetensors in it is asked
                      ladder: tuple = LADDER, # of dicts: what `planner` takes
                      n: int = 100,       # tasks
                      protocol: str = "official",
@@ -41,8 +41,8 @@ def compare_planners(world,              # a `World`, or the name of a registere
                     ):
     "Success of one model by the way it is asked; the file grows with each way."
     world = find_world(world)
-    path, asked = folder / "results" / f"{world.name}.json", world.protocols[protocol]
-    model = LeWM.load(folder / "checkpoints" / f"{world.name}_tiny.safetensors")
+    path, asked = Path(folder) / "results" / f"{world.name}.json", world.protocols[protocol]
+    model = LeWM.load(Path(folder) / "checkpoints" / f"{world.name}_tiny.safetensors")
     settings, old = resumed(path, {"n": n, "protocol": protocol, "seed": seed, "model": weights_hash(model)})
     found, size = old.get("planners", {}), model.config.image_size
     with TemporaryDirectory() as walks:
@@ -51,7 +51,7 @@ def compare_planners(world,              # a `World`, or the name of a registere
         tasks = draw_tasks(opened(world, walks, size), asked, n, world.reached, seed)
     solver = MPPI.tiny(horizon=asked.horizon, cost=true_cost(world))
     policies = {"random": lambda: RandomPolicy(world.envs(n, observe="state").action_space, seed)}
-    policies |= {f"{way['cost']} cost, {way['history']} frames, {way['execute']} blocks":
+    policies |= {f"{way['cost']} cost, history {way['history']}, every {way['execute']}":
                  lambda way=way: planner(model, asked, world, **way) for way in ladder}
     policies["true dynamics"] = lambda: TruePlanner(TrueDynamics(world, model), solver, 1)
     for name, policy in policies.items():
@@ -61,5 +61,5 @@ def compare_planners(world,              # a `World`, or the name of a registere
         found[name] = _told(world, evaluate(policy(), envs, tasks, asked, name, progress))
         found[name]["seconds"] = round(time.time() - began, 1)
         command = f"lewm_nb.experiments.planners.compare_planners({world.name!r})"
-        save_result(path, command, {"settings": settings, "solved": tasks.solved, "planners": found},
-                    seeds=[seed], seconds=sum(f["seconds"] for f in found.values()), checkpoint=weights_hash(model))
+        save_result(path, command, {"settings": settings, "solved": tasks.solved, "planners": found}, None,
+                    [seed], sum(f["seconds"] for f in found.values()), settings["model"])
