@@ -16,7 +16,7 @@ from ..data import collect, opened
 from ..evaluate import (RandomPolicy, TrueDynamics, TruePlanner, draw_tasks, evaluate, planner, rate,
                               true_cost)
 from ..lewm import LeWM
-from ..solvers import MPPI
+from ..plan import CEM
 from ..workbench.results import resumed, save_result, weights_hash
 from ..worlds.world import find_world
 
@@ -49,7 +49,7 @@ def compare_planners(world,              # a `World`, or the name of a registere
         envs, steps = world.envs(100, observe="state", terminate=False), world.episode_steps
         collect(envs, world.behaviour(seed), walks, 100, steps, False, seed, False, world=world.name)
         tasks = draw_tasks(opened(world, walks, size), asked, n, world.reached, seed)
-    solver = MPPI.tiny(horizon=asked.horizon, cost=true_cost(world))
+    solver = CEM.tiny(horizon=asked.horizon, cost=true_cost(world)) # it does not ask in which unit a cost is
     policies = {"random": lambda: RandomPolicy(world.envs(n, observe="state").action_space, seed)}
     policies |= {f"{way['cost']} cost, history {way['history']}, every {way['execute']}":
                  lambda way=way: planner(model, asked, world, **way) for way in ladder}

@@ -83,7 +83,7 @@ class ReacherWorld(Body):
         other = (f", {k}={v!r}" for k, v in vars(self).items() if v != getattr(ReacherWorld, k))
         return f"ReacherWorld({self.name!r}{''.join(other)})"
 
-# %% ../../nbs/50b_reacher.ipynb #50b-reacher-037
+# %% ../../nbs/50b_reacher.ipynb #50b-reacher-039
 class ReacherVector(WorldEnvs):
     "Many arms moved and drawn together."
     def __init__(self, num_envs: int = 1, # N
