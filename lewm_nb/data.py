@@ -178,8 +178,8 @@ def collect(envs,                      # gymnasium vector environment with autor
 # %% ../nbs/22_data.ipynb #22-data-043
 def recordings(world,               # a `World`, or the name of a registered one
                folder: str,         # made
-               episodes: int = 2000,
-               steps: int = 100,    # actions in an episode
+               episodes: int = None, # the world's own number by default
+               steps: int = None,   # actions in an episode; the world's own number by default
                noise: float = 1.,   # of the world's behaviour
                seed: int = 0,       # of the world, its behaviour and the split
                size: int = 64,      # pixels along each side of a frame
@@ -187,6 +187,8 @@ def recordings(world,               # a `World`, or the name of a registered one
               ) -> tuple:           # training and held-out `Trajectories`
     "Record a world's own behaviour."
     world = find_world(world)
+    if episodes is None: episodes = world.episodes
+    if steps is None: steps = world.episode_steps
     store, policy = world.draw is None or not world.draws_fast, world.behaviour(seed, noise)
     envs = world.envs(min(episodes, 500), size, "pixels" if store else "state", terminate=False)
     collect(envs, policy, folder, episodes, steps, store, seed, progress, world=world.name)

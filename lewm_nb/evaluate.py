@@ -184,11 +184,15 @@ def true_cost(world: World): # with `distance`
 # %% ../nbs/32_evaluate.ipynb #32-evaluate-039
 def planner(model,               # a LeWM
             protocol: Protocol,  # its horizon is the planner's
-            world: World = None, # whose bounds of actions are kept; else those that the solver knows
+            world: World = None, # whose bounds of actions and `plan` are kept
+            **changes,           # of its plan
            ) -> MPC:
-    "The book's planner for a protocol: `MPPI.tiny` as far ahead as it says, each plan carried out whole."
+    "The book's planner: `MPPI.tiny` as far ahead as the protocol says, in the way that the world asks for."
     bounds = {} if world is None else dict(zip(("low", "high"), world.action_bounds))
-    return MPC(model, MPPI.tiny(horizon=protocol.horizon, **bounds))
+    options = {"execute": None, "history": 1, **(world.plan if world else {}), **changes}
+    execute, history = options.pop("execute"), options.pop("history")
+    window = getattr(model, "predictor", model.config).history
+    return MPC(model, MPPI.tiny(horizon=protocol.horizon, **bounds | options), execute, min(history, window))
 
 
 def measure(model,                # a LeWM, or what plans like one

@@ -66,13 +66,14 @@ def trained(world,                            # a `World`, or the name of a regi
             config: TrainConfig = None,       # its seed is also that of the recordings and the first weights
             model: LeWMConfig = None,         # the world's own by default
             cache: Path = Path("data/cache"), # folder that keeps recordings and checkpoints
-            episodes: int = 2000,             # recorded
+            episodes: int = None,             # recorded, the world's own number by default
             watch=None,                       # called with (model, row, held-out walks) at each logged row
             progress: bool = True,            # show bars
            ) -> tuple:                        # model, history, training and held-out `Trajectories`
     "The model of a world and a configuration, trained or read back, with its recordings."
     world = find_world(world)
     usual, usual_train = configs(world)
+    if episodes is None: episodes = world.episodes
     model, config, code = model or usual, config or usual_train, _of_code(world)
 
     def key(*what):
@@ -128,7 +129,7 @@ def run(world="two_room",         # a `World`, or the name of a registered one
         config: TrainConfig = None, # how to train, the world's own by default; its seed is that of everything
         model: LeWMConfig = None, # the world's own by default
         goals: dict = GOALS,      # tasks by protocol; those that the world does not know are left out
-        episodes: int = 2000,     # recorded
+        episodes: int = None,     # recorded, the world's own number by default
         device: str = None,       # see `pick_device`
         progress: bool = True,    # show bars
        ) -> tuple:                # result, model, history, film (or None)
@@ -136,6 +137,7 @@ def run(world="two_room",         # a `World`, or the name of a registered one
     world, start, seconds = find_world(world), time.time(), {}
     usual, usual_train = configs(world)
     config, goals = config or usual_train, {name: n for name, n in goals.items() if name in world.protocols}
+    if episodes is None: episodes = world.episodes
 
     def lap(name): seconds[name] = round(time.time() - start - sum(seconds.values()), 1)
 

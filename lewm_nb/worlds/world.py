@@ -45,9 +45,12 @@ class _Questions: # the half of a `World` that has no default
     frameskip: int = 5           # steps of the world in one step of the model
     protocols: dict = PROTOCOLS
     draws_fast: bool = True      # False: frames are stored when they are recorded
+    episodes: int = 2000         # that are recorded for a model of the book
+    episode_steps: int = 100     # actions in each of them
     looks: dict = {}             # name → options of `draw` that are odd but possible, as another colour
     model: dict = {}             # fields of `LeWMConfig` that differ from the preset here
     train: dict = {}             # fields of `TrainConfig` that differ from the preset here
+    plan: dict = {}              # of the book's planner here: fields of `MPPI`, and execute, history of `MPC`
 
     sample = None                # (rng, n) → (n,S): states to start from
     step = None                  # (states, actions) → states: physics from any state
