@@ -51,8 +51,10 @@ def supervised(config: LeWMConfig,   # of the model whose encoder and projector 
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.1)
     for i in range(steps):
         epoch, share = windows.place(i)
-        wanted = (labels(train.states[windows.order(epoch)[share]]) - mean) / std
-        loss = (head(model.encode(windows[i][0])[:, 0]) - wanted).square().mean()
+        rows = windows.order(epoch)[share]
+        frames = torch.from_numpy(train.images(rows)).movedim(-1, -3)
+        wanted = (labels(train.states[rows]) - mean) / std
+        loss = (head(model.encode(frames[:, None])[:, 0]) - wanted).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
