@@ -1,5 +1,6 @@
 "Worlds: the contract (`world`), and those that the book brings. Importing the package registers them and their gymnasium ids."
 from .two_room import TwoRoomWorld
+from .walker import WalkerWorld
 from .world import World, check_world, find_world, lacks, register, worlds  # noqa: F401
 
-for _world in (TwoRoomWorld(),): register(_world)
+for _world in TwoRoomWorld(), WalkerWorld(): register(_world)
