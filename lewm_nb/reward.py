@@ -145,9 +145,8 @@ def returns(policy,        # (frames, info) → actions (N,A); may have `reset(f
     needs(world, "a return", "reward", "sample")
     for name, value in ("n", n), ("steps", steps):
         if value < 1: raise ValueError(f"{name} is {value}; expected 1 or more")
-    begin = getattr(world, "begin", None) or world.sample
-    seen = {"observe": "state"} if size is None else {"size": size}
-    envs, start, total = world.envs(n, terminate=False, **seen), begin(np.random.default_rng(seed), n), 0.
+    seen, first = {"observe": "state"} if size is None else {"size": size}, world.begin or world.sample
+    envs, start, total = world.envs(n, terminate=False, **seen), first(np.random.default_rng(seed), n), 0.
     frames, info = envs.reset(options={"state": start, "target": start})
     if hasattr(policy, "reset"): policy.reset(frames, info)
     for _ in tqdm(range(steps), desc="return", disable=not progress):

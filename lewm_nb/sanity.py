@@ -17,16 +17,18 @@ from .step import evaluating
 def action_use(model: LeWM,
                windows: Windows, # held out; as long as the rollout, and one frame more
                batches: int = 4, # the first so many
-              ) -> dict:         # true, shuffled, copy: (T-1,) error after 1, 2, … steps / variance
+               seen: int = 1,    # frames that the model is given to begin with, at most its history
+              ) -> dict:         # true, shuffled, copy: (T-seen,) error after 1, 2, … steps / variance
     "Errors of open-loop rollouts with the true actions, with those of other windows, and of no change."
     squares, latents = {"true": 0., "shuffled": 0., "copy": 0.}, []
     with evaluating(model):
         for i in range(batches):
             frames, actions = windows[i]
-            z, plans = model.encode(frames), actions.to(model.device)[:, None] # (B,T,D), (B,1,T-1,K)
-            start, future = z[:, :1], z[:, 1:]
-            guesses = model.rollout(start, plans)[:, 0], model.rollout(start, plans.roll(1, 0))[:, 0], start
-            for name, guess in zip(squares, guesses):
+            z, actions = model.encode(frames), actions.to(model.device)        # (B,T,D), (B,T-1,K)
+            start, future = z[:, :seen], z[:, seen:]
+            past, true = actions[:, :seen - 1], actions[:, seen - 1:]          # (B,seen-1,K), (B,T-seen,K)
+            guesses = [model.rollout(start, a[:, None], past)[:, 0] for a in (true, true.roll(1, 0))]
+            for name, guess in zip(squares, [*guesses, start[:, -1:]]):
                 squares[name] += (guess - future).square().mean((0, 2)).cpu() / batches
             latents.append(z.flatten(0, 1).cpu())
     variance = torch.cat(latents).var(0, correction=0).mean()

@@ -16,14 +16,24 @@ from ..sanity import encode_episodes, linear_map, r2
 from ..worlds.world import find_world, needs
 
 # %% ../../nbs/51c_forgets.ipynb #51c-forgets-007
+def _windows(model, trajs, episodes, stride, history): # latents side by side (N,history·D), last states (N,S)
+    z, states = encode_episodes(model, trajs, episodes, stride)
+    counts = -(-trajs.lengths[:episodes] // stride)                    # frames that are read of each episode
+    last = np.concatenate([end - np.arange(max(n - history + 1, 0))[::-1] - 1
+                           for n, end in zip(counts, counts.cumsum())])
+    return torch.cat([z[last - k] for k in reversed(range(history))], -1), states[last]
+
+
 def linear_reading(model: LeWM,
                    world,               # a `World`, or the name of a registered one
                    train: Trajectories, # to fit the map on
                    valid: Trajectories, # held out
                    episodes: int = 200, # of each
+                   stride: int = 5,     # steps from one frame to the next
+                   history: int = 1,    # latents that the map is given, this one and those before it
                   ) -> dict:            # name of a feature → R² of each of its numbers
     "How well a linear map reads the world's features from latents of held-out frames."
-    (z, states), (z_new, states_new) = (encode_episodes(model, t, episodes) for t in (train, valid))
+    (z, states), (z_new, states_new) = (_windows(model, t, episodes, stride, history) for t in (train, valid))
     known, wanted = (find_world(world).features(s.double().numpy()) for s in (states, states_new))
     return {name: r2(linear_map(z, known[name])(z_new), y).tolist() for name, y in wanted.items()}
 

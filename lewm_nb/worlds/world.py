@@ -53,12 +53,13 @@ class _Questions: # the half of a `World` that has no default
     plan: dict = {}              # of the book's planner here: fields of `MPPI`, and execute, history of `MPC`
 
     sample = None                # (rng, n) → (n,S): states to start from
+    begin = None                 # (rng, n) → (n,S): where an episode for reward begins; as `sample` if None
     step = None                  # (states, actions) → states: physics from any state
     draw = None                  # (states, size=64, **look) → (N,size,size,3) uint8
     reached = None               # (states, goals) → (N,) bool: does the state count as the goal?
     distance = None              # (a, b) → (N,): how far it is from a to b
     reward = None                # (states, actions) → (N,)
-    expert = None                # (seed) → policy that heads for info["target"]
+    expert = None                # (seed) → policy that heads for info["target"], or for reward if it pays one
     random_look = None           # (rng, n) → options of `draw`, another look for each of n frames
     unhindered = None            # (states, actions) → states: physics if nothing were in the way
     push = None                  # (n, steps, seed) → `Walks` that press against what is in the way
