@@ -3,9 +3,11 @@
 # make test      the house style (ruff); the package is the export of the notebooks; every notebook as a test; pytest
 # make format    mend what ruff can mend: unused imports, stray blanks
 # make parity    the published implementation beside ours, from the same weights; in an environment of its own, .parity
+# make worlds-parity  DM Control and OGBench beside the book's own bodies; in an environment of its own, .worlds
 # make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
 # make notebooks run every notebook afresh and save its outputs
+# make worlds    train and measure the models of all worlds (hours); goes on where it stopped
 # make results   measure data/results and data/checkpoints (hours); long files go on where they end: delete one to begin anew
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own index. Light CPU wheels: https://download.pytorch.org/whl/cpu
@@ -15,6 +17,13 @@ TRANSFORMERS ?=
 PARITY_FULL ?=
 V := .venv/bin
 export PATH := $(CURDIR)/$(V):$(PATH)
+
+# A new environment that finds what it lacks in the book's.
+define beside
+$(V)/python -m venv --clear $(1)
+$(V)/python -c "import sysconfig as s; print('import site; site.addsitedir(%r)' % s.get_path('purelib'))" \
+  > $$($(1)/bin/python -c "import sysconfig as s; print(s.get_path('purelib'))")/book.pth
+endef
 
 run: setup
 	$(V)/python -m lewm_nb
@@ -40,11 +49,16 @@ parity: .parity/ok$(TRANSFORMERS)
 	  PARITY_COMMAND="make parity$(if $(TRANSFORMERS), TRANSFORMERS=$(TRANSFORMERS))$(if $(PARITY_FULL), PARITY_FULL=1)" \
 	  .parity/bin/python -m pytest -q tests/parity
 .parity/ok$(TRANSFORMERS): .venv/ok tests/parity.txt
-	$(V)/python -m venv --clear .parity
-	$(V)/python -c "import sysconfig as s; print('import site; site.addsitedir(%r)' % s.get_path('purelib'))" \
-	  > $$(.parity/bin/python -c "import sysconfig as s; print(s.get_path('purelib'))")/book.pth
+	$(call beside,.parity)
 	.parity/bin/pip install -q -r tests/parity.txt
 	$(if $(TRANSFORMERS),.parity/bin/pip install -q transformers==$(TRANSFORMERS))
+	touch $@
+
+worlds-parity: .worlds/ok
+	MUJOCO_GL=disable OMP_NUM_THREADS=1 .worlds/bin/python -m pytest -q -s tests/worlds_parity
+.worlds/ok: .venv/ok tests/worlds_parity.txt
+	$(call beside,.worlds)
+	.worlds/bin/pip install -q -r tests/worlds_parity.txt
 	touch $@
 
 docs: setup
@@ -67,4 +81,7 @@ results: setup
 	$(V)/python -c "from lewm_nb.experiments.dreams import compare_decoders; compare_decoders()"
 	$(V)/python -c "from lewm_nb.scale.costs import compare_scaling; compare_scaling()"
 
-.PHONY: run setup test format parity docs lab notebooks results
+worlds: setup
+	$(V)/python -m lewm_nb.experiments.across
+
+.PHONY: run setup test format parity docs lab notebooks results worlds worlds-parity
