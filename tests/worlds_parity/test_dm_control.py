@@ -1,4 +1,4 @@
-"""Physics and rewards of the book's bodies beside DM Control's own, from the same states and actions (`make worlds-parity`)."""
+"""The book's bodies beside DM Control's: physics and rewards from the same states (`make worlds-parity`)."""
 import mujoco
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ TASKS = {"reacher": ("reacher", "hard"), "cartpole": ("cartpole", "swingup"), "w
 
 def theirs(name, states): # our states → their qpos, qvel
     q, v = np.split(states.copy(), 2, axis=1)
-    if name == "walker": # theirs begins with the height, counted from where the body is put, then the way along
+    if name == "walker": # theirs begins with the height above where the body is put, then the way along
         q[:, :2], v[:, :2] = q[:, 1::-1] - [1.3, 0], v[:, 1::-1]
     return q, v
 
