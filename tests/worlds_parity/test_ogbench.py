@@ -3,7 +3,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-pytest.importorskip("ogbench", reason="OGBench is not installed here: make worlds-parity") # it registers itself
+pytest.importorskip("ogbench", reason="OGBench is not installed here: make worlds-parity")
 
 from lewm_nb.worlds import find_world  # noqa: E402
 from lewm_nb.worlds.cube import TABLE, WORKSPACE  # noqa: E402
