@@ -15,7 +15,7 @@ from scipy.stats import mannwhitneyu, ttest_rel, wilcoxon
 from torch import Tensor
 
 from .lewm import LeWM
-from .worlds.world import Break, Walks, find_world, follow, needs, walks
+from .worlds.world import Break, Walks, find_world, follow, needs, stream, walks
 
 # %% ../nbs/41_surprise.ipynb #41-surprise-007
 def squared_error(z_hat: Tensor, # (…,D) predicted
@@ -136,7 +136,7 @@ def pairs(world,               # a `World`, or the name of a registered one
     if not 1 <= at <= blocks: raise ValueError(f"at is {at}; expected 1 to {blocks}, a frame after the first")
     change = kinds[kind] if isinstance(kind, str) else kind
     law, look = (change, {}) if isinstance(change, Break) else (Break(), change)
-    begin, end, rng = (at - 1) * frameskip, at * frameskip, np.random.default_rng(seed)
+    begin, end, rng = (at - 1) * frameskip, at * frameskip, stream(seed, 7) # not what draws the starts
     walk = _walks(world, law, n, blocks * frameskip, begin, end, seed)
     normal, actions = streams(world, walk, frameskip, size)
     frames = _drawn(world, _elsewhere(world, law, walk, begin, end, rng)[:, end::frameskip], size, **look)

@@ -250,7 +250,7 @@ class Body(_Moved):
         for name, colour in colours.items(): table[:, names.index(name)] = colour
         return table
 
-# %% ../../nbs/50_bodies.ipynb #50-bodies-060
+# %% ../../nbs/50_bodies.ipynb #50-bodies-070
 _DRIVER = ("engine 'gl' found no OpenGL driver ({}); expected EGL (apt-get install -y libegl1 libgl1, "
            "MUJOCO_GL=egl before Python starts) or OSMesa (libosmesa6, MUJOCO_GL=osmesa); "
            "engine='rays' needs neither")

@@ -130,7 +130,7 @@ class CubeBody(_Hand):
                                  "expected z of 0 or more and a quaternion of length 1")
         return self.wrapped(states)
 
-# %% ../../nbs/52_cube.ipynb #52-cube-026
+# %% ../../nbs/52_cube.ipynb #52-cube-025
 PHASES = "hover", "descend", "close", "carry", "lower", "open", "retreat"
 NEAR, ABOVE = 0.015, 0.12  # metres: in place; high enough to pass over what lies on the floor
 
@@ -154,7 +154,7 @@ def phase(states: np.ndarray,  # (N,S)
     cases = [placed & (p.opening < 0.8), placed, held & there, held, between, over]
     return np.select(cases, [5, 6, 4, 3, 2, 1], 0)
 
-# %% ../../nbs/52_cube.ipynb #52-cube-029
+# %% ../../nbs/52_cube.ipynb #52-cube-028
 def _where(p, goal, now): # (N,3) where the phase wants the hand
     carry = np.column_stack([goal[:, :2], np.maximum(goal[:, 2], ABOVE)])
     low = p.cube[:, 2] < ABOVE / 2
@@ -162,7 +162,7 @@ def _where(p, goal, now): # (N,3) where the phase wants the hand
     over, rise = p.cube + [0, 0, 0.1], p.hand * [1, 1, 0] + [0, 0, ABOVE + 0.03]
     return np.choose(now[:, None], [over, p.cube, p.cube, carry, goal, p.hand, rise])
 
-# %% ../../nbs/52_cube.ipynb #52-cube-031
+# %% ../../nbs/52_cube.ipynb #52-cube-030
 class Picker:
     "Pick the cube up, carry it to a goal, put it down and leave it; then draw the next goal."
     def __init__(self, half: float = 0.02, # of the cube's edge, metres
@@ -199,7 +199,7 @@ class Picker:
         xi = self.rng.uniform(0, 0.1, (n, 1))
         self.xi = xi if self.xi is None or len(self.xi) != n else np.where(done[:, None], xi, self.xi)
 
-# %% ../../nbs/52_cube.ipynb #52-cube-035
+# %% ../../nbs/52_cube.ipynb #52-cube-034
 def _teleport(world, states, rng): # the cube at rest elsewhere, 10 cm or more off it and the hand
     states, places = states.copy(), rng.uniform(*TABLE, (len(states), 50, 2))
     off = [np.linalg.norm(places - states[:, None, a:a + 2], axis=-1) > 0.1 for a in (0, 6)]
@@ -222,7 +222,7 @@ def _moving(world, walk, begin, end): # those whose cube moves by a centimetre o
 BREAKS = {"teleport": Break(jump=_teleport), "frozen": Break(rule=_frozen, prepare=_moving),
           "ghost": Break(rule=_ghost, prepare=_moving)}
 
-# %% ../../nbs/52_cube.ipynb #52-cube-036
+# %% ../../nbs/52_cube.ipynb #52-cube-035
 @dataclass(frozen=True, repr=False)
 class CubeWorld(CubeBody):
     "A hand that carries a cube; its goals are places of the cube."
@@ -258,7 +258,7 @@ class CubeWorld(CubeBody):
         other = (f", {k}={v!r}" for k, v in vars(self).items() if v != getattr(CubeWorld, k))
         return f"CubeWorld({self.name!r}{''.join(other)})"
 
-# %% ../../nbs/52_cube.ipynb #52-cube-056
+# %% ../../nbs/52_cube.ipynb #52-cube-063
 class CubeEnvs(WorldEnvs):
     "Many independent tables, moved and drawn as one array."
     def __init__(self, num_envs: int = 1,        # N

@@ -124,7 +124,7 @@ def step(states: np.ndarray,  # (N,7)
     after[:, 4] %= 2 * np.pi
     return after
 
-# %% ../../nbs/51_push_t.ipynb #51-push-t-037
+# %% ../../nbs/51_push_t.ipynb #51-push-t-035
 def stamp(frames: np.ndarray, # (N,S,S,3) uint8, changed in place
           at: np.ndarray,     # (N,2) middle of the thing, in the arena
           reach: float,       # farthest that it goes from there
@@ -144,7 +144,7 @@ def stamp(frames: np.ndarray, # (N,S,S,3) uint8, changed in place
     ground = windows[where].astype(np.float32)                                     # (N,3,P,P)
     windows[where] = ground + share * (np.float32(colour)[..., None, None] - ground) + np.float32(0.5)
 
-# %% ../../nbs/51_push_t.ipynb #51-push-t-038
+# %% ../../nbs/51_push_t.ipynb #51-push-t-036
 def _ramp(d): return np.clip(d + np.float32(0.5), 0, 1)
 
 def stamp_disc(frames: np.ndarray, # (N,S,S,3) uint8, changed in place
@@ -168,7 +168,7 @@ def stamp_block(frames: np.ndarray, # (N,S,S,3) uint8, changed in place
         return _ramp(60 * k - u) * bar + _ramp(15 * k - u) * stem
     stamp(frames, to_world(states, CENTRE), 77, cover, colour)
 
-# %% ../../nbs/51_push_t.ipynb #51-push-t-042
+# %% ../../nbs/51_push_t.ipynb #51-push-t-040
 LOOK = {"agent": (65, 105, 225), "block": (119, 136, 153), "ground": (255, 255, 255)}
 
 def _colours(looks, n): # name → (3,) or (n,3) float
@@ -200,7 +200,7 @@ def draw(states: np.ndarray,   # (N,7)
         stamp_disc(frames[part], states[part, :2], part_looks["agent"])
     return frames
 
-# %% ../../nbs/51_push_t.ipynb #51-push-t-051
+# %% ../../nbs/51_push_t.ipynb #51-push-t-047
 def sample(rng: np.random.Generator,
            n: int,         # how many
           ) -> np.ndarray: # (n,7)
@@ -211,7 +211,7 @@ def sample(rng: np.random.Generator,
         bad = touched(rows, rows[:, None, :2])
     return rows
 
-# %% ../../nbs/51_push_t.ipynb #51-push-t-054
+# %% ../../nbs/51_push_t.ipynb #51-push-t-050
 def turn(a: np.ndarray, # (…,7)
          b: np.ndarray, # (…,7)
         ) -> np.ndarray: # (…) from -π to π
@@ -233,7 +233,7 @@ def distance(a: np.ndarray, # (…,7)
     "How far disc and block have to go, the angle counted on an arm of 180/π = 57.3 pixels."
     return np.hypot(np.linalg.norm(b[..., :4] - a[..., :4], axis=-1), 180 / np.pi * turn(a, b))
 
-# %% ../../nbs/51_push_t.ipynb #51-push-t-057
+# %% ../../nbs/51_push_t.ipynb #51-push-t-053
 def features(states: np.ndarray, # (…,7)
             ) -> dict:           # name → (…,2)
     "What a probe may look for."

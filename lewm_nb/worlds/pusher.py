@@ -195,7 +195,7 @@ class PushTWorld(World):
     looks = {"recoloured": {"block": (213, 94, 0)}, "tinted": {"ground": (255, 245, 200)},
              "other disc": {"agent": (0, 158, 115)}}
     state_bounds = -10_000., 10_000. # nothing holds the disc
-    model = {"latent_dim": 192}                # with fewer, and a smaller λ, the block's place is read worse
+    model = {"latent_dim": 192}
     train = {"steps": 2400, "lam": 0.2}
     breaks = property(lambda self: super().breaks | BREAKS)
 
