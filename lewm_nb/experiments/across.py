@@ -29,7 +29,7 @@ from ..workbench.results import over_seeds, resumed, save_result, t_interval, we
 from ..worlds.world import find_world, needs, worlds
 
 # %% ../../nbs/56_worlds_compared.ipynb #56-worlds-compared-007
-GOALS = {"official": 200, "far": 100}
+GOALS = {"official": 200}
 
 
 def examined(model, world,

@@ -65,7 +65,6 @@ class _Cart(Body): # what is fixed
     looks = {"recoloured": {"stick": (120, 60, 200)}, "tinted": {"floor": (255, 230, 190)},
              "brighter": {"light": 1.2}, "dimmer": {"light": 0.7}}
     model, train = {"history": 3}, {"lam": 0.1, "steps": 2400}
-    plan = {"cost": "mean", "execute": 1, "history": 3}
     substeps = property(lambda self: self.repeat)
     xml = property(lambda self: CART.format(**vars(self)))
     breaks = property(lambda self: super().breaks | {"halt": HALT})

@@ -233,7 +233,6 @@ class CubeWorld(CubeBody):
     looks = {"recoloured": {"cube": (60, 90, 220)}, "tinted": {"floor": (255, 240, 200)},
              "brighter": {"light": 1.2}, "dimmer": {"light": 0.7}}
     model, train = {"history": 3}, {"lam": 0.1}
-    plan = {"cost": "mean", "execute": 1, "history": 3}
     breaks = property(lambda self: super().breaks | BREAKS)
 
     def distance(self, a, b): return np.linalg.norm(np.subtract(a, b)[..., 6:9], axis=-1)

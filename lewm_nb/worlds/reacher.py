@@ -62,7 +62,6 @@ class ReacherWorld(Body):
     looks = {"recoloured": {"lower": (120, 60, 200)}, "tinted": {"floor": (255, 240, 200)},
              "brighter": {"light": 1.2}, "dimmer": {"light": 0.7}}
     model, train = {"history": 3}, {"lam": 0.1, "steps": 2400}
-    plan = {"cost": "mean", "execute": 1, "history": 3}
     xml = property(lambda self: ARM.format(**vars(self)))
     breaks = property(lambda self: super().breaks | BREAKS)
 

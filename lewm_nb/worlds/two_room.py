@@ -156,6 +156,7 @@ class TwoRoomWorld(World):
                  "far": Protocol(100, 150, 10, "ours: four times as far ahead")}
     looks = {"recoloured": {"agent": (0, 0, 255)}, "tinted": {"ground": (255, 245, 200)},
              "brighter": {"agent": (255, 76.5, 76.5), "wall": (76.5, 76.5, 76.5)}}
+    plan = {"cost": "last", "narrow": 0.5, "execute": None, "history": 1} # the published way, which does here
     state_bounds = property(lambda self: self.room.bounds)
     breaks = property(lambda self: super().breaks | BREAKS)
 
