@@ -1,4 +1,4 @@
-# make           set up, then train a world model and watch it plan (about three minutes after set-up)
+# make           set up, then train a world model and watch it plan (about a minute after set-up)
 # make setup     only set up: a virtual environment in .venv with everything the book needs
 # make test      the house style (ruff); the package is the export of the notebooks; every notebook as a test; pytest
 # make format    mend what ruff can mend: unused imports, stray blanks
