@@ -31,7 +31,7 @@ endef
 FIND_GL := import ctypes.util as u, os, sys; \
   sys.exit(sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not (u.find_library("EGL") and u.find_library("GL")))
 define small_run
-@if ! $(MAKE) --no-print-directory $(1)/ok; then echo "$(2): skipped, since $(1) could not be installed, as the lines above say."; \
+@if ! $(MAKE) -s --no-print-directory $(1)/ok; then echo "$(2): skipped, since $(1) could not be installed, as the lines above say."; \
 elif ! $(V)/python -c '$(FIND_GL)'; then \
   echo "$(2): skipped, since EGL is missing; on Debian and Ubuntu: apt-get install -y --no-install-recommends libegl1 libgl1"; \
 else MUJOCO_GL=$${MUJOCO_GL-$(if $(filter Linux,$(shell uname)),egl)} OMP_NUM_THREADS=1 $(1)/bin/python -m lewm_nb.worlds.suites $(2); fi

@@ -73,7 +73,8 @@ class SuiteWorld(World):
             found.append(self.simulator.get_state() if said is None else said)
         return np.stack(found)
 
-    def sample(self, rng, n): return self._each(self.simulator.reset, rng.integers(2 ** 31, size=n).tolist())
+    def sample(self, rng, n):
+        return self._each(self.simulator.reset, rng.integers(2 ** 31, size=n).tolist())
 
     def step(self, states, actions):
         def act(state, action): self.simulator.set_state(state); self.simulator.step(action)
@@ -90,11 +91,13 @@ class _Engine: # what both suites share: a model and its data; the simulator's o
         names = [f"{kind}{i}" for kind, n in (("q", model.nq), ("v", model.nv)) for i in range(n)]
         self.state_names = *names, *(f"mocap {i}{x}" for i in range(model.nmocap) for x in "xyz")
 
-    def get_state(self): return np.concatenate([self.data.qpos, self.data.qvel, self.data.mocap_pos.ravel()])
+    def get_state(self):
+        return np.concatenate([self.data.qpos, self.data.qvel, self.data.mocap_pos.ravel()])
 
     def set_state(self, state):
         model, data = self.model, self.data
-        data.qpos[:], data.qvel[:], places = np.split(np.asarray(state, float), [model.nq, model.nq + model.nv])
+        q, v, places = np.split(np.asarray(state, float), [model.nq, model.nq + model.nv])
+        data.qpos[:], data.qvel[:] = q, v
         data.mocap_pos[:], data.ctrl[:] = places.reshape(-1, 3), 0
         mujoco.mj_forward(model, data)
         data.qacc_warmstart[:] = 0
@@ -104,8 +107,8 @@ def _package(name, command): # imported; or a sentence that says what installs i
     try: return import_module(name)
     except ModuleNotFoundError as e:
         if e.name != name.partition(".")[0]: raise
-        raise ModuleNotFoundError(f"{e.name} is not installed here; `{command}` puts it into an environment of "
-                                  "its own and runs there", name=e.name) from None
+        raise ModuleNotFoundError(f"{e.name} is not installed here: `{command}` puts it into an environment "
+                                  "of its own", name=e.name) from None
 
 # %% ../../nbs/54c_suites.ipynb #54c-suites-025
 class DMControl(_Engine):
@@ -139,7 +142,7 @@ def dm_control_world(domain: str = "reacher", task: str = "hard") -> SuiteWorld:
         facts = {part: getattr(book, part) for part in parts}
     return SuiteWorld(f"dm_control_{domain}", DMControl(domain, task), **facts)
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-029
+# %% ../../nbs/54c_suites.ipynb #54c-suites-034
 class MetaWorld(_Engine):
     "A task of Meta-World as a simulator for `SuiteWorld`; its puck is the joint `objjoint`."
     def __init__(self, task: str): # as Meta-World calls it, with its version
@@ -167,7 +170,8 @@ class MetaWorld(_Engine):
             atexit.register(self.eyes[size].close)
         eye = self.eyes[size]
         eye.update_scene(self.data, "corner4")
-        for flag in "SHADOW", "REFLECTION": eye.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = False
+        for flag in mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION:
+            eye.scene.flags[flag] = False
         return eye.render()[::-1, ::-1]
 
     def advice(self, state: np.ndarray, goal: np.ndarray) -> np.ndarray: # (S,), (3,) → (A,)
@@ -176,13 +180,14 @@ class MetaWorld(_Engine):
         self.env._target_pos = goal
         return self.policy.get_action(self.env._get_obs())
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-031
+# %% ../../nbs/54c_suites.ipynb #54c-suites-036
 class Scripted:
     "The suite's script with smooth noise in three rows of four, and smooth random actions in the fourth."
     def __init__(self, world: SuiteWorld, # around a `MetaWorld`
                  seed: int = 0,
                  noise: float = 1.):      # of the random rows; the script's is 0.2 of it
-        self.world, self.shake, self.rng, self.goal = world, SmoothRandom(world, seed, noise), stream(seed, 3), None
+        self.world, self.shake = world, SmoothRandom(world, seed, noise)
+        self.rng, self.goal = stream(seed, 3), None
 
     def __call__(self, observation, info: dict) -> np.ndarray: # with `state`, (N,S) → (N,A) float32
         states, simulator = info["state"], self.world.simulator
@@ -198,7 +203,7 @@ class Scripted:
 
 def _puck(simulator, states): return np.asarray(states)[..., simulator.puck:simulator.puck + 3] # (…,3) metres
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-033
+
 def metaworld_world(task: str = "pick-place-v3") -> SuiteWorld:
     "Meta-World's own physics and pixels; a goal is a place of the puck."
     simulator = MetaWorld(task)
@@ -213,7 +218,7 @@ def metaworld_world(task: str = "pick-place-v3") -> SuiteWorld:
     world.behaviour = lambda seed=0, noise=1.: Scripted(world, seed, noise)
     return world
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-036
+# %% ../../nbs/54c_suites.ipynb #54c-suites-041
 def small_run(world: World,
               episodes: int = 100, steps: int = 80, # recorded, and actions in each
               train: int = 400,                     # training steps
@@ -233,8 +238,8 @@ def small_run(world: World,
         lap("train")
         rates, records = measure(model, world, held_out, {"official": goals}, seed, progress=progress)
         lap("plan")
-        result = {"success": rates["official"], "read": _read(world, model, known, held_out), "seconds": seconds,
-                  "frames": int(known.starts[-1]), "loss": log[-1]["prediction"]}
+        result = {"success": rates["official"], "read": _read(world, model, known, held_out),
+                  "seconds": seconds, "frames": int(known.starts[-1]), "loss": log[-1]["prediction"]}
         if simulator := getattr(world, "simulator", None):
             result["replay_error"] = replay_error(simulator, held_out[0].states[0], held_out[0].actions)
     strip = b64encode(png(_strip(world, records["official"]))).decode()
@@ -258,7 +263,7 @@ def strip_of(run: dict) -> np.ndarray: # of `small_run` → (h,w,3) uint8
     "The pictures of one episode, side by side, the goal last."
     return np.asarray(Image.open(io.BytesIO(b64decode(run["strip"]))))
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-039
+# %% ../../nbs/54c_suites.ipynb #54c-suites-044
 def measure_suite(path: Path,    # of the JSON file
                   command: str,  # that makes it again
                   worlds: list,  # of `World`
@@ -276,7 +281,7 @@ def measure_suite(path: Path,    # of the JSON file
     save_result(path, command, {"runs": runs, "packages": {name: version(name) for name in packages}},
                 config=options, seeds=[seed], seconds=round(time.time() - began, 1))
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-044
+# %% ../../nbs/54c_suites.ipynb #54c-suites-055
 SUITES = {"dm_control": ("make dmc", lambda: [dm_control_world(), ReacherWorld()]),
           "metaworld": ("make metaworld", lambda: [metaworld_world()])} # command, worlds
 
@@ -293,6 +298,6 @@ def main(argv: list = None): # words of the command line; those of the process b
     except ModuleNotFoundError as e: sys.exit(str(e))
     measure_suite(args.folder / f"{args.suite}.json", command, worlds, (args.suite, "mujoco"))
 
-# %% ../../nbs/54c_suites.ipynb #54c-suites-046
+# %% ../../nbs/54c_suites.ipynb #54c-suites-057
 #| eval: false
 if __name__ == "__main__": main()
