@@ -4,6 +4,7 @@
 # make format    mend what ruff can mend: unused imports, stray blanks
 # make parity    the published implementation beside ours, from the same weights; in an environment of its own, .parity
 # make worlds-parity  DM Control and OGBench beside the book's own bodies; in an environment of its own, .worlds
+# make dmc, make metaworld  a small run in DM Control's own Reacher (.worlds), in Meta-World's pick-place (.metaworld)
 # make docs      the site, from the notebooks as they are saved: docs/_site/index.html
 # make lab       JupyterLab on the book's first page
 # make notebooks run every notebook afresh and save its outputs
@@ -23,6 +24,17 @@ define beside
 $(V)/python -m venv --clear $(1)
 $(V)/python -c "import sysconfig as s; print('import site; site.addsitedir(%r)' % s.get_path('purelib'))" \
   > $$($(1)/bin/python -c "import sysconfig as s; print(s.get_path('purelib'))")/book.pth
+endef
+
+# A small run in an environment of its own, or a sentence why there is none: its folder, the suite. On Linux MuJoCo draws
+# by EGL, which needs no screen, unless MUJOCO_GL says otherwise.
+FIND_GL := import ctypes.util as u, os, sys; \
+  sys.exit(sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not (u.find_library("EGL") and u.find_library("GL")))
+define small_run
+@if ! $(MAKE) -s --no-print-directory $(1)/ok; then echo "$(2): skipped, since $(1) could not be installed, as the lines above say."; \
+elif ! $(V)/python -c '$(FIND_GL)'; then \
+  echo "$(2): skipped, since EGL is missing; on Debian and Ubuntu: apt-get install -y --no-install-recommends libegl1 libgl1"; \
+else MUJOCO_GL=$${MUJOCO_GL-$(if $(filter Linux,$(shell uname)),egl)} OMP_NUM_THREADS=1 $(1)/bin/python -m lewm_nb.worlds.suites $(2); fi
 endef
 
 run: setup
@@ -61,6 +73,15 @@ worlds-parity: .worlds/ok
 	.worlds/bin/pip install -q -r tests/worlds_parity.txt
 	touch $@
 
+dmc: setup
+	$(call small_run,.worlds,dm_control)
+metaworld: setup
+	$(call small_run,.metaworld,metaworld)
+.metaworld/ok: .venv/ok tests/metaworld.txt
+	$(call beside,.metaworld)
+	.metaworld/bin/pip install -q -r tests/metaworld.txt
+	touch $@
+
 docs: setup
 	$(V)/python docs/build.py
 
@@ -84,4 +105,4 @@ results: setup
 worlds: setup
 	$(V)/python -m lewm_nb.experiments.across
 
-.PHONY: run setup test format parity docs lab notebooks results worlds worlds-parity
+.PHONY: run setup test format parity docs lab notebooks results worlds worlds-parity dmc metaworld

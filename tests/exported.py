@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 root = Path(__file__).resolve().parent.parent
 
 
-SKIP = ".git", ".venv", ".parity", ".worlds", "runs", "data", "__pycache__"
+SKIP = ".git", ".venv", ".parity", ".worlds", ".metaworld", "runs", "data", "__pycache__"
 
 
 def sources(package: Path) -> dict:
