@@ -258,6 +258,9 @@ def _check_fit(path, model, weights):
 def _load(cls, path, device):
     if not _weights_path(path).is_file():
         raise ValueError(f"{path} is missing; expected weights written by save")
+    whole = path.with_name("model.safetensors")
+    if not path.with_suffix(".json").exists() and path != whole and whole.exists():
+        raise ValueError(f"{path} has no {path.stem}.json; expected a model with its config, as {whole}")
     config = _read_config(path.with_suffix(".json"))
     try: weights = load_file(path)
     except SafetensorError as e: raise ValueError(f"{path} is not a whole safetensors file: {e}") from None

@@ -141,10 +141,9 @@ def _file(path): # what a file holds
         if start.startswith((b"PK", b"\x80")): return torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError) as e:
         raise ValueError(f"{path} is not a whole file: {e}") from None
-    except pickle.UnpicklingError as e:
-        why = next(filter(None, map(str.strip, str(e).splitlines())), "it is damaged")
-        raise ValueError(f"{path} holds more than tensors and plain values; reading it in another way could "
-                         f"run code; expected a state dict. ({why})") from None
+    except pickle.UnpicklingError:
+        raise ValueError(f"{path} holds more than tensors and plain values, or is damaged; reading it in "
+                         "another way could run code; expected a state dict") from None
     raise ValueError(f"{path} begins with {start[:16]!r}; expected a file written by torch.save")
 
 def _read(weights): # a path or a state dict → names and tensors

@@ -52,6 +52,7 @@ def ridge(z: Tensor,            # (N,D) latents or any other input
          ):                     # function (…,D) → (…,S), in the units of y
     "Linear probe: ridge regression in closed form on z-scored targets."
     if not alpha > 0: raise ValueError(f"alpha is {alpha}; expected above 0 (or sanity.linear_map)")
+    z, y = torch.as_tensor(z), torch.as_tensor(y)
     (Z, Y, into, out), (N, D) = _scaled(z, y.double()), z.shape
     gram = (Z.double().T @ Z.double() if D <= N else (Z @ Z.T).double()) / N
     solve = lambda b: torch.linalg.solve(gram + alpha * torch.eye(len(gram), device=z.device), b)
@@ -63,6 +64,7 @@ def score(guess: Tensor, # (…,S) what a probe reads
           y: Tensor,     # (…,S) what is true
          ) -> dict:      # mse, std, r, r2: (S,) each
     "MSE of the z-scored target, its standard deviation over samples, Pearson r and R², for each column."
+    guess, y = torch.as_tensor(guess), torch.as_tensor(y)
     if guess.shape != y.shape:
         raise ValueError(f"guess has shape {tuple(guess.shape)}; expected that of y, {tuple(y.shape)}")
     guess, y = (x.reshape(-1, x.shape[-1]).double() for x in (guess, y))

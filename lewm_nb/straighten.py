@@ -18,6 +18,7 @@ from .worlds.world import World, follow, needs
 def straightness(z: Tensor, # (…,T,D) paths of 3 or more points
                 ) -> Tensor: # () between -1 and 1
     "Mean cosine between consecutive velocities of the paths; steps of length 0 are left out."
+    z = torch.as_tensor(z)
     if not z.is_floating_point(): raise ValueError(f"z has dtype {z.dtype}; expected a floating-point tensor")
     if z.ndim < 2 or z.shape[-2] < 3 or z.shape[-1] < 1:
         raise ValueError(f"z has shape {tuple(z.shape)}; expected (…,T,D) with T of 3 or more, D > 0")

@@ -71,7 +71,7 @@ class Run:
         loss, seen = prediction + lam * spread, self.monitor(gathered(z), self.step)
         row = {"loss": loss, "prediction": prediction, "sigreg": spread, "grad_norm": norm}
         return {"step": self.step, **{name: x.item() for name, x in row.items()}, "lam": lam,
-                **{name: seen[name] for name in ("latent_std", "effective_rank")},
+                **{name: seen[name] for name in ("latent_std", "effective_rank", "top_share")},
                 "lr": lr_at(self.config, self.step), "seconds": self.before + time.time() - self.began}
 
 # %% ../nbs/27_train.ipynb #27-train-013
@@ -203,7 +203,7 @@ def _resume(run, train): # the checkpoint's state if there is one; what the data
         if run.step != first:
             raise ValueError(f"out {run.out} is at step {run.step}, not {first}; expected one that all share")
     run.before = run.history[-1]["seconds"] if run.history else 0.
-    run.monitor.largest = max((row["latent_std"] for row in run.history), default=0.)
+    run.monitor.resume([{"top_share": 0., **row} for row in run.history])      # old logs lack the share
 
 # %% ../nbs/27_train.ipynb #27-train-027
 @delegates(RunOptions)

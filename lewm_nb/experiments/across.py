@@ -17,9 +17,10 @@ import numpy as np
 
 from ..alarm import report
 from ..data import Windows
+from ..evaluate import PLAN
 from .forgets import linear_reading
 from .planners import compare_planners
-from .quickstart import configs, trained
+from .recipes import configs, trained
 from ..lewm import LeWMConfig
 from ..reward import compare_returns
 from ..sanity import action_use
@@ -66,7 +67,7 @@ def compare_models(world,                          # a `World`, or the name of a
     world, folder = find_world(world), Path(folder)
     path, usual = folder / "results" / f"{world.name}_{name}.json", map(asdict, configs(world))
     settings, old = resumed(path, dict(zip(("model", "train"), usual)) | {
-        "plan": world.plan, "episodes": episodes or world.episodes, "options": options})
+        "plan": PLAN | world.plan, "episodes": episodes or world.episodes, "options": options})
     runs, of_model = old.get("runs", []), {field.name for field in fields(LeWMConfig)}
     for seed, change in product(seeds, changes):
         if (seed, change) in [(run["seed"], run["changes"]) for run in runs]: continue

@@ -18,7 +18,7 @@ from ..decode import (ConvDecoder, QueryDecoder, decode, feature_error, fit_pixe
                             picture_quality, sample_frames)
 from ..dream import examine_dreams, visible
 from ..evaluate import measure
-from .quickstart import configs, trained
+from .recipes import configs, trained
 from ..workbench.results import over_seeds, resumed, save_result, t_interval, weights_hash
 from ..worlds.world import find_world
 

@@ -17,7 +17,7 @@ import torch
 
 from ..alarm import report, variation
 from ..evaluate import measure
-from .quickstart import configs, trained
+from .recipes import configs, trained
 from ..probe import (COUNTS, FITS, compare, distance_profile, folds, gather, imagined,
                            learning_curve, pixels, random_features, ridge, saturation_length,
                            untrained_like)

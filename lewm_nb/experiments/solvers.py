@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..evaluate import RandomPolicy, draw_tasks, evaluate
-from .quickstart import configs, trained
+from .recipes import configs, trained
 from ..plan import CEM, COSTS, MPC
 from ..solvers import ICEM, MPPI, Descent
 from ..workbench.results import resumed, save_result, weights_hash

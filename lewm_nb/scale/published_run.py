@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import load_torch_model, save_torch_state_dict
 
-from ..data import Trajectories, Windows, opened, recordings
+from ..data import Trajectories, Windows, recorded_once
 from ..evaluate import measure
 from ..lewm import LeWM, LeWMConfig, pick_device
 from ..plan import CEM, MPC
@@ -39,12 +39,8 @@ def walks(folder: Path,             # made by the first call, read by the others
           seed: int = 0,            # of the world, its behaviour and the split
           progress: bool = True,    # show a bar
          ) -> tuple:                # training and held-out `Trajectories`
-    "A world's noisy behaviour, recorded once; what an interrupted call left is made anew."
-    folder = Path(folder)
-    if (folder / "lengths.npy").exists() and len(trajs := opened(world, folder, size)) == episodes:
-        return trajs.split(0.9, seed)
-    shutil.rmtree(folder, ignore_errors=True)
-    return recordings(world, folder, episodes, noise=noise, seed=seed, size=size, progress=progress)
+    "A world's noisy behaviour, recorded once."
+    return recorded_once(world, folder, episodes, size, seed, noise=noise, progress=progress)
 
 # %% ../../nbs/83_published_run.ipynb #83-published-run-014
 def published_steps(train: Trajectories,

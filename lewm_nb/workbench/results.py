@@ -76,7 +76,8 @@ def _commit(folder: Path):
 
 def versions() -> dict: # name → version; commit is None where there is no git checkout
     "Of Python, of the imported code, and of the packages that matter for the numbers."
-    others = {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "scipy", "gymnasium")}
+    others = {name: version(name) for name in ("torch", "torchvision", "timm", "numpy", "scipy", "gymnasium",
+                                              "mujoco", "pymunk")}
     commit = _commit(Path(lewm_nb.__file__).parent)
     return {"python": platform.python_version(), "lewm_nb": lewm_nb.__version__, "commit": commit, **others}
 

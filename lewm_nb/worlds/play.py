@@ -39,6 +39,7 @@ def kind_of(episode: Episode,
                          "expected (L-1,A) and (L,S), L ≥ 2, A ≥ 1")
     kind = {"action_size": A, "state_size": S, "stores_frames": frames is not None}
     if frames is None: return kind
+    frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or len(frames) != L or frames.shape[3] != 3:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}; expected None or uint8 ({L},H,W,3)")
     return {**kind, "frame_shape": list(frames.shape[1:])}
