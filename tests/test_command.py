@@ -37,19 +37,29 @@ def test_small_run_writes_everything(tmp_path):
     assert {"seed", "config", "versions", "machine"} <= set(result)
     assert "official" in done.stdout and "plan.gif" in done.stdout and "make lab" in done.stdout
     assert "train" in done.stderr                                     # the progress bar
+    assert re.search(r"two_room: this will take about \d+ minutes here", done.stdout)
     assert LeWM.load(out / "model.safetensors").config.image_size == 64
 
 
-@pytest.mark.parametrize("wait_for", ["collect", "train"])
-def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for):
+@pytest.mark.parametrize("wait_for, left", [("collect", []), ("train", []),
+                                            ("plan", ["model.json", "model.safetensors"])])
+def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for, left):
     def heard(): signal.signal(signal.SIGINT, signal.SIG_DFL)         # a shell's background jobs ignore it
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    words = ["--steps", "6"] if wait_for == "plan" else []
+    process = subprocess.Popen(command(tmp_path, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                preexec_fn=heard)
     seen, start = "", time.time()
     while wait_for not in seen and time.time() - start < 120: seen += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 1 and "interrupted" in rest
+    assert sorted(p.name for p in tmp_path.iterdir()) == left
+
+
+def test_more_tasks_than_there_are_is_said_before_the_training(tmp_path):
+    done = subprocess.run(command(tmp_path, "--goals", "20000"), capture_output=True, text=True)
+    assert done.returncode == 1 and "expected at most" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr and "train:" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
