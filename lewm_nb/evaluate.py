@@ -174,11 +174,16 @@ class TruePlanner(MPC):
         return torch.from_numpy(info["state"])
 
 
-def true_cost(world: World): # with `distance`
-    "A cost for a planner on states, imagined (B,S,T,·), goal (B,·) → (B,S): true distance of the last one."
+def true_cost(world: World,       # with `distance`
+              over: str = "last", # or "mean": over all blocks of a plan
+             ):                   # function of imagined (B,S,T,·), goal (B,·) → (B,S)
+    "A cost for a planner on states: true distance to the goal."
     needs(world, "the ceiling", "distance")
+    if over not in ("last", "mean"): raise ValueError(f"over is {over!r}; expected 'last' or 'mean'")
     def cost(imagined, goal):
-        return torch.from_numpy(world.distance(imagined[:, :, -1].numpy(), goal[:, None].numpy()))
+        blocks = imagined[:, :, -1:] if over == "last" else imagined
+        away = [world.distance(states.numpy(), goal[:, None].numpy()) for states in blocks.unbind(2)]
+        return torch.from_numpy(np.mean(away, 0))
     return cost
 
 # %% ../nbs/32_evaluate.ipynb #32-evaluate-039

@@ -17,7 +17,7 @@ from ..data import collect, opened
 from ..evaluate import (RandomPolicy, TrueDynamics, TruePlanner, draw_tasks, evaluate, planner, rate,
                               true_cost)
 from ..lewm import LeWM
-from ..plan import CEM
+from ..solvers import MPPI
 from ..workbench.results import resumed, save_result, weights_hash
 from ..worlds.world import find_world
 
@@ -43,7 +43,9 @@ def _policies(world, model, protocol, ladder, n, seed): # name → (whether it l
     found = {"random": (True, lambda: RandomPolicy(world.envs(n, observe="state").action_space, seed))}
     for way in ladder: found[way_name(**way)] = False, partial(planner, model, protocol, world, **way)
     if world.expert and world.reward is None: return found | {"expert": (True, lambda: world.expert(seed))}
-    solver = CEM.tiny(horizon=protocol.horizon, cost=true_cost(world)) # it does not ask for a cost's unit
+    low, high = world.action_bounds
+    solver = MPPI.tiny(horizon=protocol.horizon, cost=true_cost(world, "mean"), relative=True, narrow=0.1,
+                       low=low, high=high)
     return found | {"true dynamics": (True, lambda: TruePlanner(TrueDynamics(world, model), solver, 1))}
 
 # %% ../../nbs/50c_asking.ipynb #50c-asking-010
