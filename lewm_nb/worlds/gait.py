@@ -219,6 +219,35 @@ class _Log: # rows of what was done, and the pupil after each, in a folder that 
         if self.progress: print(self.rows[-1], flush=True)
 
 # %% ../../nbs/54b_gait.ipynb #54b-gait-033
+def _write(path, lessons, practice, rounds): # the best pupil and some before it, measured again
+    best = int(np.argmax([row["return"] for row in practice.rows]))
+    some = [(lessons, r) for r in sorted({0, rounds // 2, rounds - 1})] + [(practice, 1)] * (best > 1)
+    found, s = [], practice.settings
+    for log, i in some + [(practice, best)]:
+        weights, row = np.load(log.file(i))["weights"], log.rows[i]
+        name = f"round {row['round']}" if "round" in row else f"turn {row['turn']}"
+        found.append({"name": name, "weights": " ".join(f"{w:.0f}" for w in 1000 * weights),
+                      "returns": _alone(weights, 2 * 10 ** 9, s)})
+    before = json.loads(path.read_text(encoding="utf-8"))["before"] if path.exists() else None
+    taught = lessons.rows[:rounds]
+    result = {"settings": s, "taught": taught, "practised": practice.rows, "stages": found, "before": before}
+    seconds = taught[-1]["seconds"] + practice.rows[-1]["seconds"]
+    save_result(path, _COMMAND, result, seeds=[s["seed"]], seconds=seconds)
+
+# %% ../../nbs/54b_gait.ipynb #54b-gait-034
+def _keep(practice, f): # all that changes
+    parts = {name: getattr(practice, name).state_dict() for name in ("value", "acts", "judges")}
+    rest = {"row": practice.row.detach(), "size": practice.size.detach(), "turn": practice.turn}
+    torch.save(parts | rest | {"states": torch.from_numpy(practice.states)}, f)
+
+
+def _restore(practice, path): # what `_keep` wrote
+    kept = torch.load(path, weights_only=True)
+    for name in "value", "acts", "judges": getattr(practice, name).load_state_dict(kept[name])
+    for name in "row", "size": getattr(practice, name).data.copy_(kept[name])
+    practice.states, practice.turn = kept["states"].numpy(), kept["turn"]
+
+# %% ../../nbs/54b_gait.ipynb #54b-gait-035
 def teach(log: _Log, # that is added to
           rounds: int, # altogether
          ) -> np.ndarray: # (5571,) weights of the last pupil
@@ -235,20 +264,7 @@ def teach(log: _Log, # that is added to
         log.add(row, weights, views=views, said=said, states=states)
     return weights
 
-# %% ../../nbs/54b_gait.ipynb #54b-gait-034
-def _keep(practice, f): # all that changes
-    parts = {name: getattr(practice, name).state_dict() for name in ("value", "acts", "judges")}
-    rest = {"row": practice.row.detach(), "size": practice.size.detach(), "turn": practice.turn}
-    torch.save(parts | rest | {"states": torch.from_numpy(practice.states)}, f)
 
-
-def _restore(practice, path): # what `_keep` wrote
-    kept = torch.load(path, weights_only=True)
-    for name in "value", "acts", "judges": getattr(practice, name).load_state_dict(kept[name])
-    for name in "row", "size": getattr(practice, name).data.copy_(kept[name])
-    practice.states, practice.turn = kept["states"].numpy(), kept["turn"]
-
-# %% ../../nbs/54b_gait.ipynb #54b-gait-035
 def practise(log: _Log, # that is added to
              weights: np.ndarray, # (5571,) of the pupil that begins
              turns: int, every: int = 20): # turns altogether, and between two looks
@@ -262,7 +278,7 @@ def practise(log: _Log, # that is added to
                "falls": round(float(np.mean(falls)), 1)}
         log.add(row, np.round(practice.row.detach().numpy(), 3))
 
-
+# %% ../../nbs/54b_gait.ipynb #54b-gait-036
 def search(path: Path = Path("data/results/walker_gait.json"), # made or replaced at the end
            cache: Path = Path("data/cache"), # folder of what is needed to go on
            rounds: int = 6, turns: int = 240, # with the teacher, without it
@@ -278,22 +294,6 @@ def search(path: Path = Path("data/results/walker_gait.json"), # made or replace
     practice = _Log(cache, "practise", settings | {"rounds": rounds, "alone": alone}, progress)
     practise(practice, teach(lessons, rounds), turns)
     _write(Path(path), lessons, practice, rounds)
-
-# %% ../../nbs/54b_gait.ipynb #54b-gait-036
-def _write(path, lessons, practice, rounds): # the best pupil and some before it, measured again
-    best = int(np.argmax([row["return"] for row in practice.rows]))
-    some = [(lessons, r) for r in sorted({0, rounds // 2, rounds - 1})] + [(practice, 1)] * (best > 1)
-    found, s = [], practice.settings
-    for log, i in some + [(practice, best)]:
-        weights, row = np.load(log.file(i))["weights"], log.rows[i]
-        name = f"round {row['round']}" if "round" in row else f"turn {row['turn']}"
-        found.append({"name": name, "weights": " ".join(f"{w:.0f}" for w in 1000 * weights),
-                      "returns": _alone(weights, 2 * 10 ** 9, s)})
-    before = json.loads(path.read_text(encoding="utf-8"))["before"] if path.exists() else None
-    taught = lessons.rows[:rounds]
-    result = {"settings": s, "taught": taught, "practised": practice.rows, "stages": found, "before": before}
-    seconds = taught[-1]["seconds"] + practice.rows[-1]["seconds"]
-    save_result(path, _COMMAND, result, seeds=[s["seed"]], seconds=seconds)
 
 # %% ../../nbs/54b_gait.ipynb #54b-gait-053
 def main(arguments: list = None): # of the command line
