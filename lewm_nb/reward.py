@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Purse', 'earned_cost', 'standing_in', 'Blocks', 'blocks', 'reward_head', 'Rewarded', 'reward_planner', 'PursePlanner',
-           'ceiling', 'returns', 'summary', 'compare_returns']
+           'ceiling', 'habit_head', 'HabitPlanner', 'returns', 'summary', 'compare_returns']
 
 # %% ../nbs/53b_reward.ipynb #53b-reward-004
 import time
@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from .data import Trajectories
 from .evaluate import RandomPolicy, TrueDynamics, TruePlanner
 from .lewm import LeWMConfig
-from .plan import MPC
+from .plan import MPC, steps_of
 from .probe import mlp
 from .sanity import r2
 from .solvers import MPPI
@@ -93,8 +93,9 @@ def reward_head(data: Blocks,
 class Rewarded:
     "A model whose imagined latents carry a purse: what a head of reward reads, added up."
     def __init__(self, model,   # with `rollout`, as a `LeWM` has
-                 head: Callable): # of `reward_head`
-        self.model, self.head = model, head
+                 head: Callable, # of `reward_head`
+                 width: float = 1.): # of a planner's noise, in units of the spread of recorded actions
+        self.model, self.head, self.action_std = model, head, width * model.action_std
 
     def __getattr__(self, name): return getattr(self.model, name)
 
@@ -111,6 +112,7 @@ def reward_planner(model,               # `Rewarded`, or `TrueDynamics` of a `Pu
                    world: World,        # whose bounds of actions are kept
                    horizon: int = 10,   # blocks looked ahead
                    execute: int = 1,    # blocks carried out before planning again
+                   habit: Callable = None, # of `habit_head`: plan around it, in place of the last plan
                    **solver,            # other fields of `MPPI`
                   ) -> MPC:
     "The book's planner for reward: what it earns within its horizon counts, and nothing else."
@@ -119,6 +121,7 @@ def reward_planner(model,               # `Rewarded`, or `TrueDynamics` of a `Pu
     search = MPPI.tiny(horizon=horizon, **options | solver)
     if isinstance(model, TrueDynamics): return PursePlanner(model, search, execute)
     history = min(world.model.get("history", 1), getattr(model, "predictor", model.config).history)
+    if habit: return HabitPlanner(habit, model, search, execute, history)
     return MPC(model, search, execute, history)
 
 
@@ -133,6 +136,41 @@ def ceiling(world: World, **options) -> MPC: # of `reward_planner`
     return reward_planner(TrueDynamics(Purse(world), standing_in(world)), world, **options)
 
 # %% ../nbs/53b_reward.ipynb #53b-reward-031
+def habit_head(data: Blocks,     # of whole walks, one after the other
+               length: int,      # blocks in each walk
+               share: float = 0.5, # of the walks is learnt from, those that earned most
+               fit: Callable = mlp, # as for `reward_head`
+              ) -> Callable:     # (latents one block ago (…,D), now (…,D)) → next actions (…,K)
+    "A regression of what good walkers do next."
+    if (n := len(data.before)) % length: raise ValueError(f"length is {length}; expected a divisor of {n}")
+    z, actions, earned = (x.unflatten(0, (-1, length)) for x in (data.before, data.actions, data.earned))
+    total = earned.sum((1, 2))
+    good = total >= total.quantile(1 - share)
+    read = fit(torch.cat([z[good, :-1], z[good, 1:]], -1).flatten(0, 1), actions[good, 1:].flatten(0, 1))
+    return lambda before, now: read(torch.cat([before, now], -1))
+
+
+class HabitPlanner(MPC):
+    "Searches around what a habit would do next, as the model imagines it."
+    def __init__(self, habit: Callable, *given): # of `habit_head`; what `MPC` is given
+        super().__init__(*given)
+        self.habit = habit
+
+    @torch.no_grad()
+    def replan(self):
+        "Plan around the habit: `plan`, in blocks, and `imagined`, the latents it should reach."
+        z, between = torch.stack(self.z, 1), len(self.z) - 1
+        past, seen, blocks = torch.stack(self.past[-between:], 1) if between else None, [*self.z], []
+        self.solver.prepare(self.model, z.device)
+        for _ in range(self.solver.horizon):
+            blocks.append(self.habit(seen[max(0, len(seen) - 2)], seen[-1]).clamp(*self.solver.bounds))
+            future = self.model.rollout(z, torch.stack(blocks, 1)[:, None], past)[:, 0, -1]
+            seen.append(future[:, :z.shape[-1]])                                   # without the purse
+        self.plan = self.solver(self.model, z, self.z_goal, past, torch.stack(blocks, 1))
+        self.imagined = self.model.rollout(z, self.plan[:, None], past)[:, 0]
+        self.queue = steps_of(self.plan[:, :self.execute], self.model.config.frameskip)
+
+# %% ../nbs/53b_reward.ipynb #53b-reward-035
 def returns(policy,        # (frames, info) → actions (N,A); may have `reset(frames, info)`
             world: World,  # with a reward
             n: int,        # episodes, side by side
@@ -154,7 +192,7 @@ def returns(policy,        # (frames, info) → actions (N,A); may have `reset(f
         total = total + reward
     return total
 
-# %% ../nbs/53b_reward.ipynb #53b-reward-034
+# %% ../nbs/53b_reward.ipynb #53b-reward-038
 def summary(each: list, # one mean return for each seed
             n: int,     # episodes behind each
            ) -> dict:   # mean, low, high, n, seeds
@@ -170,7 +208,7 @@ def _learned(world, parts, plan, run, measured): # what a trained model earns, n
     run["returns"]["model"] = measured(reward_planner(Rewarded(model, head), world, **plan),
                                        model.config.image_size)
 
-# %% ../nbs/53b_reward.ipynb #53b-reward-035
+# %% ../nbs/53b_reward.ipynb #53b-reward-039
 def compare_returns(path: Path,        # of the JSON file, made or added to
                     world,             # a `World` with a reward, or the name of one
                     seeds: tuple,      # one of everything for each
