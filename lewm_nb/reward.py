@@ -201,12 +201,20 @@ def summary(each: list, # one mean return for each seed
     return {"mean": mean, "low": low, "high": high, "n": n, "seeds": list(map(float, each))}
 
 
-def _learned(world, parts, plan, run, measured): # what a trained model earns, noted in `run`
+def _learned(world, parts, plan, around, run, measured): # what a trained model earns, noted in `run`
     model, _, known, held_out = parts
-    head, test = reward_head(blocks(model, world, known)), blocks(model, world, held_out)
+    data, test = blocks(model, world, known), blocks(model, world, held_out)
+    head, size, earned = reward_head(data), model.config.image_size, run["returns"]
     run |= {"checkpoint": weights_hash(model), "head_r2": r2(head(*test[:3])[:, None], test.earned).item()}
-    run["returns"]["model"] = measured(reward_planner(Rewarded(model, head), world, **plan),
-                                       model.config.image_size)
+    if not around:
+        earned["model"] = measured(reward_planner(Rewarded(model, head), world, **plan), size)
+        return
+    habit = habit_head(data, len(known[0].actions) // model.config.frameskip)
+    quiet, paid = Rewarded(model, head, 1e-6), Rewarded(model, head, around.get("width", 1.))
+    alone = reward_planner(quiet, world, 1, habit=habit, num_samples=2, num_iterations=1)
+    earned["habit"] = measured(alone, size)
+    rest = {name: value for name, value in around.items() if name != "width"}
+    earned["model"] = measured(reward_planner(paid, world, habit=habit, **plan | rest), size)
 
 # %% ../nbs/53b_reward.ipynb #53b-reward-039
 def compare_returns(path: Path,        # of the JSON file, made or added to
@@ -215,13 +223,14 @@ def compare_returns(path: Path,        # of the JSON file, made or added to
                     n: int = 10,       # episodes of each policy
                     steps: int = 500,  # of the world in an episode
                     plan: dict = {},   # options of `reward_planner`, also for the ceiling
+                    around: dict = {}, # the model plans around a habit: `width`, and what differs from `plan`
                     made: Callable = None, # (seed) → model, its log, training and held-out `Trajectories`
                     progress: bool = True,
                    ) -> dict:          # name → `summary`
     "Returns of chance, controller, true physics and a model, made anew for each seed; the file grows."
     world = find_world(world)
     settings, old = resumed(path, {"world": world.name, "n": n, "steps": steps, "plan": plan,
-                                   "model": made is not None})
+                                   "model": made is not None} | ({"around": around} if around else {}))
     runs = old.get("runs", [])
     for seed in seeds:
         if seed in [run["seed"] for run in runs]: continue
@@ -231,7 +240,7 @@ def compare_returns(path: Path,        # of the JSON file, made or added to
         run["returns"]["random"] = measured(RandomPolicy(world.envs(n, observe="state").action_space, seed))
         if world.expert: run["returns"]["controller"] = measured(world.expert(seed))
         run["returns"]["true physics"] = measured(ceiling(world, seed=seed, **plan))
-        if made: _learned(world, made(seed), plan | {"seed": seed}, run, measured)
+        if made: _learned(world, made(seed), plan | {"seed": seed}, around, run, measured)
         runs.append(run | {"seconds": round(time.time() - began, 1)})
         table = {name: summary([r["returns"][name] for r in runs], n) for name in run["returns"]}
         save_result(path, "lewm_nb.reward.compare_returns", {"settings": settings, "runs": runs,
