@@ -141,7 +141,7 @@ def habit_head(data: Blocks,     # of whole walks, one after the other
                share: float = 0.5, # of the walks is learnt from, those that earned most
                fit: Callable = mlp, # as for `reward_head`
               ) -> Callable:     # (latents one block ago (…,D), now (…,D)) → next actions (…,K)
-    "A regression of what good walkers do next."
+    "A regression of what was done next in good walks."
     if (n := len(data.before)) % length: raise ValueError(f"length is {length}; expected a divisor of {n}")
     z, actions, earned = (x.unflatten(0, (-1, length)) for x in (data.before, data.actions, data.earned))
     total = earned.sum((1, 2))
