@@ -8,6 +8,7 @@ __all__ = ['Purse', 'earned_cost', 'standing_in', 'Blocks', 'blocks', 'reward_he
 
 # %% ../nbs/53b_reward.ipynb #53b-reward-004
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Callable, NamedTuple
@@ -139,15 +140,17 @@ def ceiling(world: World, **options) -> MPC: # of `reward_planner`
 def habit_head(data: Blocks,     # of whole walks, one after the other
                length: int,      # blocks in each walk
                share: float = 0.5, # of the walks is learnt from, those that earned most
-               fit: Callable = mlp, # as for `reward_head`
-              ) -> Callable:     # (latents one block ago (…,D), now (…,D)) → next actions (…,K)
+               fit: Callable = partial(mlp, hidden=256, steps=3000), # as for `reward_head`
+              ) -> Callable:     # (the last three latents (…,3·D), the last block (…,K)) → next block (…,K)
     "A regression of what was done next in good walks."
     if (n := len(data.before)) % length: raise ValueError(f"length is {length}; expected a divisor of {n}")
     z, actions, earned = (x.unflatten(0, (-1, length)) for x in (data.before, data.actions, data.earned))
     total = earned.sum((1, 2))
     good = total >= total.quantile(1 - share)
-    read = fit(torch.cat([z[good, :-1], z[good, 1:]], -1).flatten(0, 1), actions[good, 1:].flatten(0, 1))
-    return lambda before, now: read(torch.cat([before, now], -1))
+    z, actions = z[good], actions[good]
+    seen = torch.cat([z[:, :-2], z[:, 1:-1], z[:, 2:], actions[:, 1:-1]], -1)
+    read = fit(seen.flatten(0, 1), actions[:, 2:].flatten(0, 1))
+    return lambda latents, last: read(torch.cat([latents, last], -1))
 
 
 class HabitPlanner(MPC):
@@ -159,11 +162,13 @@ class HabitPlanner(MPC):
     @torch.no_grad()
     def replan(self):
         "Plan around the habit: `plan`, in blocks, and `imagined`, the latents it should reach."
-        z, between = torch.stack(self.z, 1), len(self.z) - 1
-        past, seen, blocks = torch.stack(self.past[-between:], 1) if between else None, [*self.z], []
+        z, between, blocks, seen = torch.stack(self.z, 1), len(self.z) - 1, [], self.z[:1] * 2 + self.z
+        past = torch.stack(self.past[-between:], 1) if between else None
         self.solver.prepare(self.model, z.device)
+        last = self.past[-1] if self.past else self.solver.rest.expand(len(z), -1)
         for _ in range(self.solver.horizon):
-            blocks.append(self.habit(seen[max(0, len(seen) - 2)], seen[-1]).clamp(*self.solver.bounds))
+            last = self.habit(torch.cat(seen[-3:], -1), last).clamp(*self.solver.bounds)
+            blocks.append(last)
             future = self.model.rollout(z, torch.stack(blocks, 1)[:, None], past)[:, 0, -1]
             seen.append(future[:, :z.shape[-1]])                                   # without the purse
         self.plan = self.solver(self.model, z, self.z_goal, past, torch.stack(blocks, 1))
