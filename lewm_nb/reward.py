@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['Purse', 'earned_cost', 'standing_in', 'Blocks', 'blocks', 'reward_head', 'Rewarded', 'reward_planner', 'PursePlanner',
-           'ceiling', 'returns', 'summary', 'compare_returns']
+           'ceiling', 'habit_head', 'HabitPlanner', 'returns', 'summary', 'compare_returns']
 
 # %% ../nbs/53b_reward.ipynb #53b-reward-004
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Callable, NamedTuple
@@ -20,7 +21,7 @@ from tqdm.auto import tqdm
 from .data import Trajectories
 from .evaluate import RandomPolicy, TrueDynamics, TruePlanner
 from .lewm import LeWMConfig
-from .plan import MPC
+from .plan import MPC, steps_of
 from .probe import mlp
 from .sanity import r2
 from .solvers import MPPI
@@ -93,8 +94,9 @@ def reward_head(data: Blocks,
 class Rewarded:
     "A model whose imagined latents carry a purse: what a head of reward reads, added up."
     def __init__(self, model,   # with `rollout`, as a `LeWM` has
-                 head: Callable): # of `reward_head`
-        self.model, self.head = model, head
+                 head: Callable, # of `reward_head`
+                 width: float = 1.): # of a planner's noise, in units of the spread of recorded actions
+        self.model, self.head, self.action_std = model, head, width * model.action_std
 
     def __getattr__(self, name): return getattr(self.model, name)
 
@@ -111,6 +113,7 @@ def reward_planner(model,               # `Rewarded`, or `TrueDynamics` of a `Pu
                    world: World,        # whose bounds of actions are kept
                    horizon: int = 10,   # blocks looked ahead
                    execute: int = 1,    # blocks carried out before planning again
+                   habit: Callable = None, # of `habit_head`: plan around it, in place of the last plan
                    **solver,            # other fields of `MPPI`
                   ) -> MPC:
     "The book's planner for reward: what it earns within its horizon counts, and nothing else."
@@ -119,6 +122,7 @@ def reward_planner(model,               # `Rewarded`, or `TrueDynamics` of a `Pu
     search = MPPI.tiny(horizon=horizon, **options | solver)
     if isinstance(model, TrueDynamics): return PursePlanner(model, search, execute)
     history = min(world.model.get("history", 1), getattr(model, "predictor", model.config).history)
+    if habit: return HabitPlanner(habit, model, search, execute, history)
     return MPC(model, search, execute, history)
 
 
@@ -133,6 +137,45 @@ def ceiling(world: World, **options) -> MPC: # of `reward_planner`
     return reward_planner(TrueDynamics(Purse(world), standing_in(world)), world, **options)
 
 # %% ../nbs/53b_reward.ipynb #53b-reward-031
+def habit_head(data: Blocks,     # of whole walks, one after the other
+               length: int,      # blocks in each walk
+               share: float = 0.5, # of the walks is learnt from, those that earned most
+               fit: Callable = partial(mlp, hidden=256, steps=3000), # as for `reward_head`
+              ) -> Callable:     # (the last three latents (…,3·D), the last block (…,K)) → next block (…,K)
+    "A regression of what was done next in good walks."
+    if (n := len(data.before)) % length: raise ValueError(f"length is {length}; expected a divisor of {n}")
+    z, actions, earned = (x.unflatten(0, (-1, length)) for x in (data.before, data.actions, data.earned))
+    total = earned.sum((1, 2))
+    good = total >= total.quantile(1 - share)
+    z, actions = z[good], actions[good]
+    seen = torch.cat([z[:, :-2], z[:, 1:-1], z[:, 2:], actions[:, 1:-1]], -1)
+    read = fit(seen.flatten(0, 1), actions[:, 2:].flatten(0, 1))
+    return lambda latents, last: read(torch.cat([latents, last], -1))
+
+
+class HabitPlanner(MPC):
+    "Searches around what a habit would do next, as the model imagines it."
+    def __init__(self, habit: Callable, *given): # of `habit_head`; what `MPC` is given
+        super().__init__(*given)
+        self.habit = habit
+
+    @torch.no_grad()
+    def replan(self):
+        "Plan around the habit: `plan`, in blocks, and `imagined`, the latents it should reach."
+        z, between, blocks, seen = torch.stack(self.z, 1), len(self.z) - 1, [], self.z[:1] * 2 + self.z
+        past = torch.stack(self.past[-between:], 1) if between else None
+        self.solver.prepare(self.model, z.device)
+        last = self.past[-1] if self.past else self.solver.rest.expand(len(z), -1)
+        for _ in range(self.solver.horizon):
+            last = self.habit(torch.cat(seen[-3:], -1), last).clamp(*self.solver.bounds)
+            blocks.append(last)
+            future = self.model.rollout(z, torch.stack(blocks, 1)[:, None], past)[:, 0, -1]
+            seen.append(future[:, :z.shape[-1]])                                   # without the purse
+        self.plan = self.solver(self.model, z, self.z_goal, past, torch.stack(blocks, 1))
+        self.imagined = self.model.rollout(z, self.plan[:, None], past)[:, 0]
+        self.queue = steps_of(self.plan[:, :self.execute], self.model.config.frameskip)
+
+# %% ../nbs/53b_reward.ipynb #53b-reward-035
 def returns(policy,        # (frames, info) → actions (N,A); may have `reset(frames, info)`
             world: World,  # with a reward
             n: int,        # episodes, side by side
@@ -154,7 +197,7 @@ def returns(policy,        # (frames, info) → actions (N,A); may have `reset(f
         total = total + reward
     return total
 
-# %% ../nbs/53b_reward.ipynb #53b-reward-034
+# %% ../nbs/53b_reward.ipynb #53b-reward-038
 def summary(each: list, # one mean return for each seed
             n: int,     # episodes behind each
            ) -> dict:   # mean, low, high, n, seeds
@@ -163,27 +206,36 @@ def summary(each: list, # one mean return for each seed
     return {"mean": mean, "low": low, "high": high, "n": n, "seeds": list(map(float, each))}
 
 
-def _learned(world, parts, plan, run, measured): # what a trained model earns, noted in `run`
+def _learned(world, parts, plan, around, run, measured): # what a trained model earns, noted in `run`
     model, _, known, held_out = parts
-    head, test = reward_head(blocks(model, world, known)), blocks(model, world, held_out)
+    data, test = blocks(model, world, known), blocks(model, world, held_out)
+    head, size, earned = reward_head(data), model.config.image_size, run["returns"]
     run |= {"checkpoint": weights_hash(model), "head_r2": r2(head(*test[:3])[:, None], test.earned).item()}
-    run["returns"]["model"] = measured(reward_planner(Rewarded(model, head), world, **plan),
-                                       model.config.image_size)
+    if not around:
+        earned["model"] = measured(reward_planner(Rewarded(model, head), world, **plan), size)
+        return
+    habit = habit_head(data, len(known[0].actions) // model.config.frameskip)
+    quiet, paid = Rewarded(model, head, 1e-6), Rewarded(model, head, around.get("width", 1.))
+    alone = reward_planner(quiet, world, 1, habit=habit, num_samples=2, num_iterations=1)
+    earned["habit"] = measured(alone, size)
+    rest = {name: value for name, value in around.items() if name != "width"}
+    earned["model"] = measured(reward_planner(paid, world, habit=habit, **plan | rest), size)
 
-# %% ../nbs/53b_reward.ipynb #53b-reward-035
+# %% ../nbs/53b_reward.ipynb #53b-reward-039
 def compare_returns(path: Path,        # of the JSON file, made or added to
                     world,             # a `World` with a reward, or the name of one
                     seeds: tuple,      # one of everything for each
                     n: int = 10,       # episodes of each policy
                     steps: int = 500,  # of the world in an episode
                     plan: dict = {},   # options of `reward_planner`, also for the ceiling
+                    around: dict = {}, # the model plans around a habit: `width`, and what differs from `plan`
                     made: Callable = None, # (seed) → model, its log, training and held-out `Trajectories`
                     progress: bool = True,
                    ) -> dict:          # name → `summary`
     "Returns of chance, controller, true physics and a model, made anew for each seed; the file grows."
     world = find_world(world)
     settings, old = resumed(path, {"world": world.name, "n": n, "steps": steps, "plan": plan,
-                                   "model": made is not None})
+                                   "model": made is not None} | ({"around": around} if around else {}))
     runs = old.get("runs", [])
     for seed in seeds:
         if seed in [run["seed"] for run in runs]: continue
@@ -193,7 +245,7 @@ def compare_returns(path: Path,        # of the JSON file, made or added to
         run["returns"]["random"] = measured(RandomPolicy(world.envs(n, observe="state").action_space, seed))
         if world.expert: run["returns"]["controller"] = measured(world.expert(seed))
         run["returns"]["true physics"] = measured(ceiling(world, seed=seed, **plan))
-        if made: _learned(world, made(seed), plan | {"seed": seed}, run, measured)
+        if made: _learned(world, made(seed), plan | {"seed": seed}, around, run, measured)
         runs.append(run | {"seconds": round(time.time() - began, 1)})
         table = {name: summary([r["returns"][name] for r in runs], n) for name in run["returns"]}
         save_result(path, "lewm_nb.reward.compare_returns", {"settings": settings, "runs": runs,
