@@ -109,7 +109,7 @@ class _Variation(World):
 
 
 class Wanderer:
-    "Every second walker behaves as usual; the others repeat a random action until they draw another."
+    "Every second agent behaves as usual; the others repeat a random action until they draw another."
     def __init__(self, world: World,
                  seed: int = 0,
                  noise: float = 1.,  # of the usual behaviour

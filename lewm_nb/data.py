@@ -9,10 +9,11 @@ __all__ = ['windows', 'Writer', 'drawing', 'Trajectories', 'collect', 'recording
 import operator
 import os
 import shutil
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -212,18 +213,14 @@ def recorded_once(world, folder: str, # as for `recordings`
                   **options):         # more of `recordings`
     "Recordings that are made by the first call and read by the others; they appear whole or not at all."
     world, folder = find_world(world), Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
-        try:
-            recordings(world, part, episodes, seed=seed, size=size, **options)
-            part.rename(folder)
-        except OSError: # another process was first
-            if not folder.exists(): raise
-        finally: shutil.rmtree(part, ignore_errors=True)
-    trajs, expected = opened(world, folder, size), episodes or world.episodes
-    if len(trajs) == expected: return trajs.split(0.9, seed)
-    raise ValueError(f"{folder} holds {len(trajs)} episodes; expected {expected}, or a folder that is new")
+        with TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as part:
+            recordings(world, part + "/whole", episodes, seed=seed, size=size, **options)
+            with suppress(OSError): os.rename(part + "/whole", folder)         # another process was first
+    trajs, n = opened(world, folder, size), episodes or world.episodes
+    if len(trajs) == n: return trajs.split(0.9, seed)
+    raise ValueError(f"{folder} holds {len(trajs)} episodes; expected {n}, or a folder that is new")
 
 # %% ../nbs/22_data.ipynb #22-data-050
 def _first_rows(trajs, num_frames, frameskip): # (windows,) the row of the folder at which each window starts

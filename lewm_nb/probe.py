@@ -52,10 +52,9 @@ def ridge(z: Tensor,            # (N,D) latents or any other input
          ):                     # function (…,D) → (…,S), in the units of y
     "Linear probe: ridge regression in closed form on z-scored targets."
     if not alpha > 0: raise ValueError(f"alpha is {alpha}; expected above 0 (or sanity.linear_map)")
-    z, y = torch.as_tensor(z), torch.as_tensor(y)
-    (Z, Y, into, out), (N, D) = _scaled(z, y.double()), z.shape
+    (Z, Y, into, out), (N, D) = _scaled(torch.as_tensor(z), torch.as_tensor(y).double()), z.shape
     gram = (Z.double().T @ Z.double() if D <= N else (Z @ Z.T).double()) / N
-    solve = lambda b: torch.linalg.solve(gram + alpha * torch.eye(len(gram), device=z.device), b)
+    solve = lambda b: torch.linalg.solve(gram + alpha * torch.eye(len(gram)).to(gram), b)
     W = solve(Z.double().T @ Y / N) if D <= N else Z.double().T @ solve(Y / N)
     return lambda x: out(into(x).double() @ W)
 
@@ -64,10 +63,9 @@ def score(guess: Tensor, # (…,S) what a probe reads
           y: Tensor,     # (…,S) what is true
          ) -> dict:      # mse, std, r, r2: (S,) each
     "MSE of the z-scored target, its standard deviation over samples, Pearson r and R², for each column."
-    guess, y = torch.as_tensor(guess), torch.as_tensor(y)
     if guess.shape != y.shape:
         raise ValueError(f"guess has shape {tuple(guess.shape)}; expected that of y, {tuple(y.shape)}")
-    guess, y = (x.reshape(-1, x.shape[-1]).double() for x in (guess, y))
+    guess, y = (torch.as_tensor(x).reshape(-1, x.shape[-1]).double() for x in (guess, y))
     if not guess.isfinite().all(): raise ValueError("guess holds NaN or infinity; expected finite numbers")
     _check_target(y)
     error = ((guess - y) / y.std(0, correction=0)).square()          # (N,S)
@@ -151,15 +149,15 @@ def mlp(z: Tensor,           # (N,D) latents or any other input
         seed: int = 0,       # of first weights and batches
        ):                    # function (…,D) → (…,S), in the units of y
     "A probe with two hidden layers, trained on z-scored targets."
-    Z, Y, into, out = _scaled(z.float(), y.float())
+    Z, Y, into, out = _scaled(torch.as_tensor(z).float(), torch.as_tensor(y).float())
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)          # that of the CPU; a card's own is left alone
         net = nn.Sequential(nn.Linear(Z.shape[1], hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(),
-                            nn.Linear(hidden, Y.shape[1])).to(z.device)
+                            nn.Linear(hidden, Y.shape[1])).to(Z.device)
         optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
-            batch = torch.randint(len(Z), (256,)).to(z.device)
+            batch = torch.randint(len(Z), (256,)).to(Z.device)
             loss = (net(Z[batch]) - Y[batch]).square().mean()
             optimizer.zero_grad()
             loss.backward()

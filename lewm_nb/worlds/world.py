@@ -45,8 +45,7 @@ class _Questions: # the half of a `World` that has no default
     frameskip: int = 5           # steps of the world in one step of the model
     protocols: dict = PROTOCOLS
     draws_fast: bool = True      # False: frames are stored when they are recorded
-    episodes: int = 2000         # that are recorded for a model of the book
-    episode_steps: int = 100     # actions in each of them
+    episodes, episode_steps = 2000, 100 # recorded for a model of the book; actions in each of them
     looks: dict = {}             # name → options of `draw` that are odd but possible, as another colour
     model: dict = {}             # fields of `LeWMConfig` that differ from the preset here
     train: dict = {}             # fields of `TrainConfig` that differ from the preset here
@@ -155,10 +154,9 @@ def _spaces(world, size, observe): # of the observations and the actions of one 
 
 
 def _check_choices(num_envs, size, observe, render_mode):
-    if observe not in ("pixels", "state"):
-        raise ValueError(f"observe is {observe!r}; expected 'pixels' or 'state'")
-    if render_mode not in ("rgb_array", None):
-        raise ValueError(f"render_mode is {render_mode!r}; expected 'rgb_array' or None")
+    for name, value, known in (("observe", observe, ("pixels", "state")),
+                               ("render_mode", render_mode, ("rgb_array", None))):
+        if value not in known: raise ValueError(f"{name} is {value!r}; expected {known[0]!r} or {known[1]!r}")
     for name, value, least in ("num_envs", num_envs, 1), ("size", size, 8):
         if value < least: raise ValueError(f"{name} is {value}; expected at least {least}")
 
@@ -213,8 +211,7 @@ def stream(seed: int, key: int = 1) -> np.random.Generator: # another key for ev
 
 class SmoothRandom:
     "Gaussian actions that remember a share `smooth` of the last one, clipped to the bounds."
-    def __init__(self, world: World,
-                 seed: int = 0,
+    def __init__(self, world: World, seed: int = 0,
                  noise: float = 1.,  # standard deviation, where 1 is half of the way between the bounds
                  smooth: float = 0.8):
         if not noise >= 0: raise ValueError(f"noise is {noise}; expected 0 or more")
@@ -281,8 +278,7 @@ def lacks(world: World) -> list: # of sentences
 
 def needs(world: World, what: str, *parts: str):
     "`ValueError` with a sentence if the world lacks a part that `what` needs."
-    for p in parts:
-        if _has(world, p): continue
+    for p in (p for p in parts if not _has(world, p)):
         raise ValueError(f"world {world.name!r} has no {p}, which {what} needs: {LACKS.get(p, 'it is off')}")
 
 
