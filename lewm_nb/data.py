@@ -207,7 +207,7 @@ def opened(world,            # a `World`, or the name of a registered one
     _agree({"world": world.name}, trajs.meta, folder)
     return trajs
 
-# %% ../nbs/22_data.ipynb #22-data-044
+
 def recorded_once(world, folder: str, # as for `recordings`
                   episodes: int = None, size: int = 64, seed: int = 0,
                   **options):         # more of `recordings`

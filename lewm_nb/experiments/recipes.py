@@ -54,7 +54,7 @@ def _of_code(world): # what a trained model depends on besides its configuration
     text = "".join(map(inspect.getsource, modules)) + repr(functions)  # a notebook's stand in no module
     return hashlib.sha1(text.encode()).hexdigest()
 
-
+# %% ../../nbs/32b_recipes.ipynb #32b-recipes-012
 def trained(world,                            # a `World`, or the name of a registered one
             config: TrainConfig = None,       # its seed is also that of the recordings and the first weights
             model: LeWMConfig = None,         # the world's own by default
