@@ -46,8 +46,8 @@ def test_small_run_writes_everything(tmp_path):
 def test_interrupt_leaves_nothing_half_written(tmp_path, wait_for, left):
     def heard(): signal.signal(signal.SIGINT, signal.SIG_DFL)         # a shell's background jobs ignore it
     words = ["--steps", "6"] if wait_for == "plan" else []
-    process = subprocess.Popen(command(tmp_path, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               preexec_fn=heard)
+    process = subprocess.Popen(command(tmp_path, *words), text=True, preexec_fn=heard,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     seen, start = "", time.time()
     while wait_for not in seen and time.time() - start < 120: seen += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
