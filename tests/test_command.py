@@ -37,7 +37,7 @@ def test_small_run_writes_everything(tmp_path):
     assert {"seed", "config", "versions", "machine"} <= set(result)
     assert "official" in done.stdout and "plan.gif" in done.stdout and "make lab" in done.stdout
     assert "train" in done.stderr                                     # the progress bar
-    assert re.search(r"two_room: this will take about \d+ minutes here", done.stdout)
+    assert re.search(r"two_room: this will take about \d+ minutes? here", done.stdout)
     assert LeWM.load(out / "model.safetensors").config.image_size == 64
 
 

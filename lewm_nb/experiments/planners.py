@@ -41,7 +41,9 @@ def _told(world, record): # of one policy
 
 def _policies(world, model, protocol, ladder, n, seed): # name → (whether it looks at states, how to make it)
     found = {"random": (True, lambda: RandomPolicy(world.envs(n, observe="state").action_space, seed))}
-    for way in ladder: found[way_name(**way)] = False, partial(planner, model, protocol, world, **way)
+    seen = getattr(model, "predictor", model.config).history              # more frames it cannot look at
+    for way in (way for way in ladder if way["history"] <= seen):
+        found[way_name(**way)] = False, partial(planner, model, protocol, world, **way)
     if world.expert and world.reward is None: return found | {"expert": (True, lambda: world.expert(seed))}
     low, high = world.action_bounds
     solver = MPPI.tiny(horizon=protocol.horizon, cost=true_cost(world, "mean"), relative=True, narrow=0.1,

@@ -150,6 +150,7 @@ def forecast(world, config: TrainConfig, model: LeWMConfig, goals: dict, # of `r
         (walks, _), recording = _timed(lambda: recordings(world, folder, few, **options))
         def train(steps):
             return fit(LeWM(model), walks, replace(config, steps=steps), device=device, progress=False)
+        train(1)                                           # the first step of a process is slow
         ((some, _), first), (_, more) = _timed(lambda: train(2)), _timed(lambda: train(6))
         total = recording * (episodes or world.episodes) / few + max(more - first, 0) / 4 * config.steps
         for name, n in goals.items() if world.reached and world.state_names else ():
@@ -207,7 +208,8 @@ def main(argv: list = None): # words of the command line; those of the process b
     def keep(model): there.append(model.save(args.out / "model.safetensors"))
     try:
         seconds = forecast(world, config, model, goals, device=args.device)
-        print(f"{world.name}: this will take about {max(1, round(seconds / 60))} minutes here", flush=True)
+        minutes = max(1, round(seconds / 60))
+        print(f"{world.name}: this will take about {minutes} minute{'s' * (minutes > 1)} here", flush=True)
         result, model, history, film = run(world, config, goals=goals, device=args.device, keep=keep)
     except KeyboardInterrupt:
         what = f"the model is in {args.out}, nothing else" if there else "nothing was written"
