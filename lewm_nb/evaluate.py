@@ -199,6 +199,7 @@ def planner(model,               # a LeWM
     window = getattr(model, "predictor", model.config).history
     options = {"horizon": protocol.horizon, "history": window} | PLAN
     if world is not None: options |= dict(zip(("low", "high"), world.action_bounds)) | world.plan
+    if hasattr(model, "cost"): options["cost"] = model.cost    # it does not plan by distance
     options |= changes
     execute, history = options.pop("execute"), options.pop("history")
     return MPC(model, MPPI.tiny(**options), execute, min(history, window))

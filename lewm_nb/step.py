@@ -156,16 +156,17 @@ class Losses(nn.Module):
                  sigreg: SIGReg,              # or any function (T,B,D) → ()
                  precision: str = "float32",  # or "bfloat16"
                  compile: bool = False,       # the encoder
+                 objective=losses,            # or another of the same form: what is minimised
                 ):
         super().__init__()
-        self.model, self.sigreg, self.precision = model, sigreg, precision
+        self.model, self.sigreg, self.precision, self.objective = model, sigreg, precision, objective
         self.encode = torch.compile(model.encode) if compile else model.encode
 
     def forward(self, frames: Tensor, # (B,T,C,H,W) uint8
                 actions: Tensor,      # (B,T-1,K)
                ) -> tuple:            # prediction loss (), SIGReg (), z (B,T,D)
         "As `losses`."
-        return losses(self.model, frames, actions, self.sigreg, self.precision, self.encode)
+        return self.objective(self.model, frames, actions, self.sigreg, self.precision, self.encode)
 
 
 def train_step(both: nn.Module,      # `Losses` of a model, perhaps spread over processes
@@ -212,11 +213,12 @@ def valid_loss(model: LeWM,
                windows,          # `Windows` of episodes that were not trained on, or a list of such batches
                batches: int = 2, # the first so many
                precision: str = "float32", # or "bfloat16"
+               objective=losses, # whose first term is meant
               ) -> float:        # mean over batches and processes
     "Prediction loss on held-out windows, in evaluation mode."
     with evaluating(model):
         there = [[x.to(model.device) for x in windows[i]] for i in range(batches)]
-        each = [losses(model, *batch, lambda z: None, precision)[0] for batch in there]
+        each = [objective(model, *batch, lambda z: None, precision)[0] for batch in there]
     return mean_over_processes(torch.stack(each).mean()).item()
 
 # %% ../nbs/26_step.ipynb #26-step-054

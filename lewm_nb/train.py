@@ -28,8 +28,8 @@ from .lewm import LeWM, LeWMConfig
 from .remedies import CollapseMonitor
 from .sigreg import SIGReg
 from .step import (Losses, RunOptions, TrainConfig, evaluating, lam_at, load_checkpoint, lr_at,
-                          optimizer_for, overrides, read_checkpoint, save_checkpoint, together, train_step,
-                          valid_loss)
+                          losses, optimizer_for, overrides, read_checkpoint, save_checkpoint, together,
+                          train_step, valid_loss)
 from .workbench.distributed import (Process, gathered, in_step, mean_over_processes, several,
                                            share_batch_norm, this_process, told)
 from .workbench.results import write_whole
@@ -94,12 +94,14 @@ class Callback:
 
 
 class _Watch(Callback): # the held-out loss, and whatever the user wants to look at
-    def __init__(self, held_out, watch): self.held_out, self.watch = held_out, watch
+    def __init__(self, held_out, watch, objective):
+        self.held_out, self.watch, self.objective = held_out, watch, objective
 
     def row(self, run):
         model, row, precision = run.model, run.history[-1], run.config.precision
         with evaluating(model):
-            if self.held_out: row["valid_prediction"] = valid_loss(model, self.held_out, 2, precision)
+            if self.held_out:
+                row["valid_prediction"] = valid_loss(model, self.held_out, 2, precision, self.objective)
             if self.watch: self.watch(model, row)
 
 
@@ -170,7 +172,8 @@ class _Progress(Callback): # a bar in a terminal, one figure that is redrawn in 
 # %% ../nbs/27_train.ipynb #27-train-025
 def _check(run, train):
     c, T, A, minutes = run.model.config, run.config.num_frames, train.meta["action_size"], run.options.minutes
-    (H, W, _), history = train.images(train.starts[:1]).shape[1:], run.model.predictor.history
+    history = getattr(run.model, "predictor", run.model.config).history
+    H, W, _ = train.images(train.starts[:1]).shape[1:]
     for right, message in [
         (A == c.action_dim, f"train has actions of {A} numbers; expected action_dim {c.action_dim}"),
         (H == W == c.image_size, f"train has frames of {H} × {W} pixels; expected image_size {c.image_size}"),
@@ -214,6 +217,7 @@ def fit(model: LeWM,                 # trained in place
         out: str = None,             # folder for checkpoint and model; resumed from if it holds one
         watch=None,                  # called with (model, row) at every row, the model in evaluation mode
         callbacks: tuple = (),       # more `Callback`s
+        objective=losses,            # what is minimised, in the form of `step.losses`
         **kwargs,                    # fields of `RunOptions`
        ) -> tuple:                   # model, history: one row per logged step
     "Train, with the processes launched beside this one. On a CPU a seed fixes the result, stopped or not."
@@ -228,8 +232,8 @@ def fit(model: LeWM,                 # trained in place
     sigreg, card = SIGReg(config.knots, config.num_projections).to(me.device), me.device.type == "cuda"
     pooled = (lambda z: sigreg(z.flatten(0, 1))) if config.pooled else sigreg # z (T,B,D)
     compile = card and find_spec("triton") is not None if options.compile is None else options.compile
-    both = in_step(Losses(model, pooled, config.precision, compile))
-    hooks = _Watch(valid, watch), *callbacks, _Clock(), _Keeper(), _Progress()
+    both = in_step(Losses(model, pooled, config.precision, compile, objective))
+    hooks = _Watch(valid, watch, objective), *callbacks, _Clock(), _Keeper(), _Progress()
     def call(moment):
         for hook in hooks: getattr(hook, moment)(run)
     with torch.random.fork_rng([me.device] if card else []):
@@ -250,7 +254,7 @@ def fit(model: LeWM,                 # trained in place
     told(None)                                             # nobody leaves before the last file is written
     return model.eval(), run.history
 
-# %% ../nbs/27_train.ipynb #27-train-065
+# %% ../nbs/27_train.ipynb #27-train-067
 @dataclass(frozen=True, kw_only=True)
 class _Arguments(RunOptions):
     "Train a LeWorldModel on a folder of trajectories; for several: accelerate launch -m lewm_nb.train"
@@ -276,7 +280,7 @@ def _prepared(args): # → model, training and held-out episodes, and the record
     model = LeWM(preset(**{"action_dim": data.meta["action_size"]} | models))
     return (model, *(data.split(1 - args.valid, config.seed) if args.valid else (data, None)), config)
 
-# %% ../nbs/27_train.ipynb #27-train-066
+# %% ../nbs/27_train.ipynb #27-train-068
 def _finish(out, history, config, count):
     step, figure = read_checkpoint(out / "checkpoint.safetensors")[0]["step"], plot_history(history, config)
     write_whole(out / "history.json", lambda f: f.write(json.dumps(history, indent=1).encode()))
@@ -301,6 +305,6 @@ def main(argv: list = None): # words of the command line; those of the process b
     except (FloatingPointError, OSError) as e: sys.exit(f"\n{e}")
     if several(): torch.distributed.destroy_process_group()
 
-# %% ../nbs/27_train.ipynb #27-train-067
+# %% ../nbs/27_train.ipynb #27-train-069
 #| eval: false
 if __name__ == "__main__": main()
