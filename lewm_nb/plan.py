@@ -246,6 +246,11 @@ def _for_space(solver, space, A): # the same solver with what the action space s
     if have != A: raise ValueError(f"space is {space}; expected {A} actions, as the model's action_dim")
     return replace(solver, **changes)
 
+def _has_choices(model): # one-hot numbers have mean p and variance p (1 - p), and their means add up to 1
+    mean, std = getattr(model, "action_mean", None), getattr(model, "action_std", None)
+    if not torch.is_tensor(mean) or len(mean) < 2: return False
+    return abs(mean.sum() - 1) < 1e-4 and torch.allclose(std.square(), mean * (1 - mean), atol=1e-4)
+
 class _Loop: # what `MPC` does between two actions
     def look(self, frames, info): # at the end of a block: note the frame, and the block that begins
         if self.queue and self.history == 1: return                    # nobody will ask for this frame
@@ -278,6 +283,9 @@ class MPC(_Loop):
                  warm_start: bool = True,  # begin from what is left of the last plan
                  space: Space = None):     # of one environment's actions: bounds if the solver has none
         if space is not None: solver = _for_space(solver, space, model.config.action_dim)
+        elif _has_choices(model) and not getattr(solver, "discrete", False):
+            raise ValueError("model was trained on numbered actions, stored one-hot, and space is None; "
+                             "expected the space of one environment, as envs.single_action_space")
         execute = solver.horizon if execute is None else execute
         window = getattr(model, "predictor", model.config).history
         for name, n, most in ("execute", execute, solver.horizon), ("history", history, window):
