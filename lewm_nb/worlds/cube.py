@@ -31,11 +31,15 @@ HAND = """<mujoco model="cube">
   </default>
   <worldbody>
     <camera name="front" pos="1.053 -.014 .639" xyaxes="0 1 0 -.628 .001 .778" fovy="45"/>
+    <camera name="near" pos="1.053 -.014 .639" xyaxes="0 1 0 -.628 .001 .778" fovy="30"/>
     <camera name="side" pos=".414 -.753 .639" xyaxes="1 0 0 0 .65 .76" fovy="45"/>
     <geom name="floor" type="plane" size="3 3 1" rgba=".9 .9 .86 1"/>
-    <body name="hand" gravcomp="1">
+    <body name="above">
       <joint name="hand x" axis="1 0 0" range=".25 .6"/>
-      <joint name="hand y" axis="0 1 0" range="-.35 .35"/>
+      <joint name="hand y" axis="0 1 0" range="-{reach} {reach}"/>
+      <geom name="shadow" type="cylinder" size=".035 .001" pos="0 0 .001" mass="1e-6" contype="0"
+            conaffinity="0" rgba=".55 .55 .6 1"/>
+      <body name="hand" gravcomp="1">
       <joint name="hand z" axis="0 0 1" range=".02 .35"/>
       <joint name="yaw" type="hinge" axis="0 0 1" limited="false" armature=".002"/>
       <geom class="hand" name="palm" size=".014 .05 .01" pos="0 0 .06" mass=".4" rgba=".35 .35 .4 1"/>
@@ -43,6 +47,7 @@ HAND = """<mujoco model="cube">
         <geom class="finger" name="left" pos="0 -.006 .02" rgba=".1 .35 .75 1"/></body>
       <body name="right" gravcomp="1"><joint name="right" axis="0 1 0" range="0 .042"/>
         <geom class="finger" name="right" pos="0 .006 .02" rgba=".95 .6 .1 1"/></body>
+      </body>
     </body>
     <body name="cube" pos=".425 0 {half}"><freejoint name="cube"/>
       <geom name="cube" size="{half} {half} {half}" density="1240" rgba=".96 .26 .33 1"/></body>
@@ -57,8 +62,8 @@ HAND = """<mujoco model="cube">
 
 # %% ../../nbs/52_cube.ipynb #52-cube-009
 STEP, TURN, STROKE = 0.05, 0.3, 0.04                       # metres, radians, and metres of each finger
-WORKSPACE = np.array([[0.25, -0.35, 0.02], [0.6, 0.35, 0.35]]) # of the hand
-TABLE = np.array([[0.3, -0.3], [0.55, 0.3]])               # where cubes and goals are
+WORKSPACE = np.array([[0.25, -0.35, 0.02], [0.6, 0.35, 0.35]]) # of the hand, in OGBench
+TABLE = np.array([[0.3, -0.3], [0.55, 0.3]])               # where cubes and goals are there
 
 
 class Parts(NamedTuple):
@@ -86,22 +91,28 @@ class _Hand(Body):
     grip: float = 2.     # friction of the fingers; that of the floor is 0.6
     gravity: tuple = (0., 0., -9.81)
     solid: bool = True   # False: the hand passes through the cube
-    camera: str = "front" # or "side"
+    span: float = 0.15   # half of the table's width, metres; OGBench's is 0.3
+    camera: str = "near" # or OGBench's "front", or "side"
     name, substeps, action_size, action_bounds = "cube", 25, 5, (-1., 1.)
 
     def __post_init__(self):
         if not 0.01 <= self.half <= 0.03:
             raise ValueError(f"half is {self.half}; expected 0.01 to 0.03 metres")
+        if not 0.05 <= self.span <= 0.3:
+            raise ValueError(f"span is {self.span}; expected 0.05 to 0.3 metres")
+
+    table = property(lambda self: TABLE * [1, self.span / 0.3])                       # (2,2)
+    workspace = property(lambda self: WORKSPACE * [1, (self.span + 0.05) / 0.35, 1])  # (2,3)
 
     @property
     def xml(self):
-        given = vars(self) | {"gravity": " ".join(map(str, self.gravity)), "solid": int(self.solid)}
-        return HAND.format(**given)
+        given = {"gravity": " ".join(map(str, self.gravity)), "solid": int(self.solid)}
+        return HAND.format(**vars(self) | given, reach=self.workspace[1, 1])
 
     def controls(self, states, actions):
         "Where the motors pull: to a place near to where the hand is now."
         a = np.clip(actions, -1, 1)
-        place = np.clip(states[:, :3] + STEP * a[:, :3], *WORKSPACE)
+        place = np.clip(states[:, :3] + STEP * a[:, :3], *self.workspace)
         fingers = np.clip(states[:, 4:6].mean(1, keepdims=True) + STROKE * a[:, 4:], 0, STROKE)
         return np.concatenate([place, states[:, 3:4] + TURN * a[:, 3:4], fingers, fingers], 1)
 
@@ -111,9 +122,11 @@ class CubeBody(_Hand):
     def sample(self, rng, n):
         "The hand at rest in the upper part of its workspace, turned and open at random; a cube on the floor."
         states, turn = self.rest(n), rng.uniform(-np.pi, np.pi, n) / 2
-        states[:, :3] = rng.uniform([*WORKSPACE[0, :2], 0.2], WORKSPACE[1], (n, 3))
+        low, high = self.workspace
+        states[:, :3] = rng.uniform([*low[:2], 0.2], high, (n, 3))
         states[:, 3], states[:, 4:6] = rng.uniform(-np.pi, np.pi, n), rng.uniform(0, STROKE, (n, 1))
-        states[:, 6:8], states[:, 9], states[:, 12] = rng.uniform(*TABLE, (n, 2)), np.cos(turn), np.sin(turn)
+        states[:, 6:8] = rng.uniform(*self.table, (n, 2))
+        states[:, 9], states[:, 12] = np.cos(turn), np.sin(turn)
         return states
 
     def check(self, name, states):
@@ -165,13 +178,14 @@ def _where(p, goal, now): # (N,3) where the phase wants the hand
 # %% ../../nbs/52_cube.ipynb #52-cube-030
 class Picker:
     "Pick the cube up, carry it to a goal, put it down and leave it; then draw the next goal."
-    def __init__(self, half: float = 0.02, # of the cube's edge, metres
+    def __init__(self, world: _Hand,       # whose table and cube it knows
                  noise: float = 1.,        # 1 is that of the published data
                  seed: int = 0,
                  to_target: bool = False,  # take it to where it is in `info["target"]`
                  carry: float = 0.6):      # share of the full speed with a cube in hand
         if not noise >= 0: raise ValueError(f"noise is {noise}; expected 0 or more")
-        self.half, self.noise, self.to_target, self.carry = half, noise, to_target, carry
+        self.half, self.table = world.half, world.table
+        self.noise, self.to_target, self.carry = noise, to_target, carry
         self.rng, self.goal, self.xi = stream(seed), None, None
 
     def __call__(self, observation, # not looked at
@@ -191,7 +205,7 @@ class Picker:
 
     def _aim(self, states, info): # goals (N,3), new ones where the last is done
         p, n = parts(states), len(states)
-        fresh = np.column_stack([self.rng.uniform(*TABLE, (n, 2)), np.full(n, self.half)])
+        fresh = np.column_stack([self.rng.uniform(*self.table, (n, 2)), np.full(n, self.half)])
         if self.goal is None or len(self.goal) != n: self.goal, done = fresh, np.ones(n, bool)
         else: done = (phase(states, self.goal, self.half) == 6) & (p.hand[:, 2] > 0.1)
         if self.to_target: fresh = parts(np.reshape(info["target"], (n, -1))).cube
@@ -201,7 +215,7 @@ class Picker:
 
 # %% ../../nbs/52_cube.ipynb #52-cube-034
 def _teleport(world, states, rng): # the cube at rest elsewhere, 10 cm or more off it and the hand
-    states, places = states.copy(), rng.uniform(*TABLE, (len(states), 50, 2))
+    states, places = states.copy(), rng.uniform(*world.table, (len(states), 50, 2))
     off = [np.linalg.norm(places - states[:, None, a:a + 2], axis=-1) > 0.1 for a in (0, 6)]
     best = (off[0] & off[1]).argmax(1)
     states[:, 6:8], states[:, 8], states[:, 19:] = places[np.arange(len(states)), best], world.half, 0
@@ -237,8 +251,8 @@ class CubeWorld(CubeBody):
 
     def distance(self, a, b): return np.linalg.norm(np.subtract(a, b)[..., 6:9], axis=-1)
     def reached(self, states, goals): return self.distance(states, goals) <= 0.04
-    def behaviour(self, seed=0, noise=1.): return Picker(self.half, noise, seed)
-    def expert(self, seed=0): return Picker(self.half, 0., seed, to_target=True)
+    def behaviour(self, seed=0, noise=1.): return Picker(self, noise, seed)
+    def expert(self, seed=0): return Picker(self, 0., seed, to_target=True)
 
     def features(self, states):
         "Where hand and cube are, how they are turned, and how fast they move."

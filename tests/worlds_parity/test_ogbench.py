@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("ogbench", reason="OGBench is not installed here: make worlds-parity")
 
 from lewm_nb.worlds import find_world  # noqa: E402
-from lewm_nb.worlds.cube import TABLE, WORKSPACE  # noqa: E402
+from lewm_nb.worlds.cube import CubeWorld  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,13 @@ def test_the_cube_is_theirs(theirs):
 
 
 def test_places_and_actions_are_theirs(theirs):
-    world = find_world("cube")
-    for ours, bounds in (WORKSPACE, theirs._workspace_bounds), (TABLE, theirs._object_sampling_bounds):
+    world, wide = find_world("cube"), CubeWorld(span=0.3)
+    for ours, bounds in (wide.workspace, theirs._workspace_bounds), (wide.table, theirs._object_sampling_bounds):
         assert np.allclose(ours, bounds)
     assert np.allclose(theirs.control_timestep(), world.substeps * world.model_of.opt.timestep)
     assert theirs.action_space.shape == (world.action_size,)
     state = world.sample(np.random.default_rng(0), 1) # a hand in the middle, half open
-    state[0, :6] = *WORKSPACE.mean(0), 0.2, 0.02, 0.02
+    state[0, :6] = *world.workspace.mean(0), 0.2, 0.02, 0.02
     action = np.array([[0.5, -0.5, 0.3, 0.4, -0.2]])
     moved, full = world.controls(state, action)[0], theirs.unnormalize_action(action[0])
     assert np.allclose(moved[:4] - state[0, :4], full[:4])

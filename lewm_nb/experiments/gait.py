@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from ..workbench.results import resumed, save_result, write_whole
-from .walker import WIDTHS, Pupil, WalkerWorld, leg_torques, leg_views, returns, walker_reward
-from .world import walks
+from ..worlds.walker import WIDTHS, Pupil, WalkerWorld, leg_torques, leg_views, returns, walker_reward
+from ..worlds.world import walks
 
 # %% ../../nbs/54b_gait.ipynb #54b-gait-009
 def average(tries: np.ndarray,  # (N,F,…) of N walkers in F futures each
@@ -198,7 +198,7 @@ def _alone(weights, seed, s): # what a pupil earns without noise; s: settings
     return returns(path.states).round(1).tolist()
 
 
-_COMMAND = "python -m lewm_nb.worlds.gait"
+_COMMAND = "python -m lewm_nb.experiments.gait"
 
 
 class _Log: # rows of what was done, and the pupil after each, in a folder that keeps them
@@ -297,7 +297,7 @@ def search(path: Path = Path("data/results/walker_gait.json"), # made or replace
 
 # %% ../../nbs/54b_gait.ipynb #54b-gait-053
 def main(arguments: list = None): # of the command line
-    "`python -m lewm_nb.worlds.gait`: go on with the search of the book."
+    "`python -m lewm_nb.experiments.gait`: go on with the search of the book."
     parser = argparse.ArgumentParser(description=search.__doc__)
     parser.add_argument("--rounds", type=int, default=6, help="rounds with the teacher, altogether")
     parser.add_argument("--turns", type=int, default=240, help="turns of practice, altogether")
