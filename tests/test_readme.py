@@ -60,9 +60,26 @@ def test_ways_to_ask_are_those_of_the_file():
     told = f"reaches {ways[published]} if it is asked in the published way, and {ways[best]} with three"
     assert told in readme
     assert f"random actions reach {ways['random']} (" in readme
-    *rates, last = [f"{100 * run['success']['official']['ever']['rate']:.0f}"
-                    for run in read("reacher_models")["runs"]]
-    assert f"Fresh models reach {', '.join(rates)} and {last} % of fresh goals" in readme
+
+
+def world_lines():
+    "The table of the other worlds."
+    def told(r, scale=100): return (f"{scale * r['rate' if scale == 100 else 'mean']:.0f}"
+                                    + f" [{scale * r['low']:.0f}, {scale * r['high']:.0f}]" * (r["low"] is not None))
+    for name, row in read("worlds")["worlds"].items():
+        if name == "two_room": continue
+        spent = f"{len(row['seeds'])} | {row['training_seconds']['mean'] / 60:.0f} min |"
+        if "success" in row:
+            yield (f"| {name} | official success | {told(row['success'])} % | {told(row['end'])} % |"
+                   f" {100 * row['random']['rate']:.0f} % | {spent}")
+        if "return" in row:
+            paid = row["return"]
+            yield (f"| {name} | return of 1000 | {told(paid['model'], 1)} | |"
+                   f" {paid['random']['mean']:.0f} | {len(paid['model']['seeds'])} | |")
+
+
+def test_worlds_are_those_of_the_file():
+    for line in world_lines(): assert line in readme
 
 
 def test_speeds_are_those_of_the_files():

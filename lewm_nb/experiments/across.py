@@ -166,8 +166,8 @@ def main(argv: list = None): # words of the command line; those of the process b
         if world.protocols: compare_planners(world, args.folder)
         if world.reward is None: continue
         def made(seed): return trained(world, configs(world, seed=seed)[1], None, args.folder / "cache")
-        compare_returns(args.folder / "results" / f"{world.name}_return.json", world, args.seeds, n=4,
-                        plan={"horizon": 10, "execute": 2}, made=made)
+        path = args.folder / "results" / f"{world.name}_return.json"
+        compare_returns(path, world, args.seeds, made=made, **world.earn)
     gather(args.folder)
 
 # %% ../../nbs/56_worlds_compared.ipynb #56-worlds-compared-021
