@@ -57,7 +57,7 @@ def test_reward(pair):
     name, world, env, states, actions = pair
     if world.reward is None: pytest.skip("the book's world pays nothing: it has goals")
     env.reset()
-    paid, each = [], world.reward(states, actions) / (1 if name == "walker" else world.substeps)
+    paid, each = [], world.reward(states, actions) / (2 if name == "walker" else world.substeps)
     for q, v, action in zip(*theirs(name, states), actions):
         with env.physics.reset_context():
             env.physics.data.qpos[:], env.physics.data.qvel[:] = q, v
