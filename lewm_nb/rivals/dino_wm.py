@@ -306,4 +306,4 @@ def callbacks(model: DinoWM) -> tuple:
     return (Remember(),) if model.config.encoder != "cnn" else ()
 
 
-TRAIN = {"lam": 1.} # fields of `TrainConfig` that are not the book's own
+TRAIN = {"lam": 1., "lr": 3e-3} # fields of `TrainConfig`; the others are the book's own
