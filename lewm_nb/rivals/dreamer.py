@@ -163,11 +163,13 @@ class Dreamer(RSSM):
         return self.reader(torch.cat(states, 1))
 
     def state(self, z: Tensor, past_actions: Tensor = None) -> Tensor: # (B,H,D), (B,H-1,K) → (B,F)
-        "The state after frames that were seen, with the blocks between them."
+        "The state after frames that were seen; where they are few, the first is shown again and again."
         (B, H, _), K = expect(z, "z", "B H D", D=self.config.latent_dim), self.config.block_dim
-        past = z.new_zeros(B, 0, K) if past_actions is None else past_actions
+        past = z.new_zeros(B, 0, K) if past_actions is None else self.scaled(past_actions)
         expect(past, "past_actions", "B P K", hint=f", between the {H} latents of z", B=B, P=H - 1, K=K)
-        return self.observe(z, self.scaled(past))[0][:, -1]
+        more = max(0, self.config.history - H)                         # times; with the mean action between
+        z = torch.cat([z[:, :1].expand(-1, more, -1), z], 1)
+        return self.observe(z, F.pad(past, (0, 0, more, 0)))[0][:, -1]
 
     def rollout(self, z: Tensor,             # (B,H,D) embeddings seen so far
                 actions: Tensor,             # (B,S,T,K) S candidate plans of T blocks
@@ -180,8 +182,9 @@ class Dreamer(RSSM):
         return self.imagine(now.repeat_interleave(S, 0), a).unflatten(0, (B, S))
 
     def cost(self, imagined: Tensor, z_goal: Tensor) -> Tensor: # (B,S,T,F), (B,D) → (B,S)
-        "Squared distance of the last imagined state to that of the goal's frame."
-        return 0.25 * (imagined[:, :, -1] - self.state(z_goal[:, None])[:, None]).square().sum(-1)
+        "How far the code of the last imagined state is from that of the goal's frame."
+        apart = imagined[:, :, -1] - self.state(z_goal[:, None])[:, None]
+        return apart[..., self.config.deter:].square().sum(-1) / 4
 
 # %% ../../nbs/62_dreamer.ipynb #62-dreamer-026
 TRAIN = dict(steps=1200, batch_size=16, num_frames=8, lam=1., lr=1e-3, clip=100.) # fields of `TrainConfig`
@@ -200,7 +203,7 @@ def objective(model: Dreamer,
     read = (model.reader(state.detach()) - z.detach()).square().mean()
     return error.sum((1, 2, 3)).mean(), dynamics + 0.1 * representation + read, z
 
-# %% ../../nbs/62_dreamer.ipynb #62-dreamer-040
+# %% ../../nbs/62_dreamer.ipynb #62-dreamer-039
 def symexp(x: Tensor) -> Tensor: # any shape
     "The inverse of symlog, which is about x near 0 and a logarithm further out."
     return x.sign() * x.abs().expm1()
@@ -209,12 +212,11 @@ def symexp(x: Tensor) -> Tensor: # any shape
 def two_hot(x: Tensor, bins: Tensor) -> Tensor: # (…), (N,) rising → (…,N), sums to 1
     "Weights of the two bins around a number, whose weighted mean is the number; outside, the last bin's."
     x = x.clamp(bins[0], bins[-1]).contiguous()
-    right = torch.searchsorted(bins, x).clamp(1, len(bins) - 1)
-    share = ((x - bins[right - 1]) / (bins[right] - bins[right - 1]))[..., None]
-    weights = x.new_zeros(*x.shape, len(bins)).scatter(-1, right[..., None] - 1, 1 - share)
-    return weights.scatter(-1, right[..., None], share)
+    right = torch.searchsorted(bins, x).clamp(1, len(bins) - 1)[..., None]
+    share = (x[..., None] - bins[right - 1]) / (bins[right] - bins[right - 1])
+    return x.new_zeros(*x.shape, len(bins)).scatter(-1, right - 1, 1 - share).scatter(-1, right, share)
 
-# %% ../../nbs/62_dreamer.ipynb #62-dreamer-042
+# %% ../../nbs/62_dreamer.ipynb #62-dreamer-041
 class TwoHot(nn.Module):
     "States to numbers, by probabilities of 255 bins; at first it says 0."
     def __init__(self, features: int, hidden: int): # numbers in a state; units
@@ -232,7 +234,7 @@ class TwoHot(nn.Module):
         "Cross-entropy with the two-hot target."
         return -(two_hot(x, self.bins) * self.net(state).log_softmax(-1)).sum(-1).mean()
 
-# %% ../../nbs/62_dreamer.ipynb #62-dreamer-045
+# %% ../../nbs/62_dreamer.ipynb #62-dreamer-044
 def lambda_returns(reward: Tensor, value: Tensor, # (…,H) of steps into imagined states, of those states
                    gamma: float = 0.985, lam: float = 0.95, # γ, discount of a block; λ
                   ) -> Tensor:                    # (…,H) returns of the states before
@@ -242,7 +244,7 @@ def lambda_returns(reward: Tensor, value: Tensor, # (…,H) of steps into imagin
         out.append(r + gamma * ((1 - lam) * v + lam * out[-1]))
     return torch.stack(out[:0:-1], -1)
 
-# %% ../../nbs/62_dreamer.ipynb #62-dreamer-048
+# %% ../../nbs/62_dreamer.ipynb #62-dreamer-047
 class Behaviour(nn.Module):
     "Reward, critic and actor on the states of a world model, which stays as it is."
     def __init__(self, model: Dreamer, hidden: int = 128): # units
@@ -266,20 +268,18 @@ class Behaviour(nn.Module):
         "Follow the actor through the model's imagination."
         states, choices, model = [state], [], self.model[0]
         for _ in range(horizon):
-            choices.append(self.choice(states[-1]).sample())
-            a = model.scaled(self.block(choices[-1]))
+            choices.append(self.choice(states[-1]).sample()); a = model.scaled(self.block(choices[-1]))
             states.append(model.imagine(states[-1], a[:, None], sample=True)[:, 0])
         return torch.stack(states, 1), torch.stack(choices, 1)
 
-# %% ../../nbs/62_dreamer.ipynb #62-dreamer-049
+# %% ../../nbs/62_dreamer.ipynb #62-dreamer-048
 def learn_behaviour(model: Dreamer,
                     data: Blocks,      # of `reward.blocks`: whole walks, one after the other
                     length: int = 8,   # blocks in a window; a divisor of a walk's
                     steps: int = 600, batch_size: int = 128, lr: float = 1e-3, seed: int = 0,
                    ) -> tuple:         # Behaviour; what a dreamt block earned at each step (steps,)
     "Reward from recorded states, actor and critic from dreams that begin at them."
-    if n := len(data.before) % length:
-        raise ValueError(f"length is {length}, which leaves {n} blocks over; expected a divisor of a walk's")
+    if len(data.before) % length: raise ValueError(f"length is {length}; expected one that divides a walk's")
     torch.manual_seed(seed)
     both, scale, log = Behaviour(model), 1., []
     z, actions, earned = (x.unflatten(0, (-1, length)) for x in (data.before, data.actions, data.earned))
@@ -292,7 +292,7 @@ def learn_behaviour(model: Dreamer,
             value, paid = both.critic(states), both.reward(states[:, 1:])                  # (N,H+1), (N,H)
             found = lambda_returns(paid, value[:, 1:])
         wide, chosen = found.quantile(0.95) - found.quantile(0.05), both.choice(states[:, :-1])
-        scale = max(1., 0.99 * scale + 0.01 * wide.item() if log else wide.item())
+        scale = max(1., 0.99 * scale + 0.01 * wide.item())
         gain = chosen.log_prob(choices).sum(-1) * (found - value[:, :-1]) / scale
         learner.zero_grad()
         (both.reward.loss(seen[rows, 1:], earned[rows, :-1, 0]) + both.critic.loss(states[:, :-1], found)
@@ -301,7 +301,7 @@ def learn_behaviour(model: Dreamer,
         log.append(paid.mean().item())
     return both.eval(), log
 
-# %% ../../nbs/62_dreamer.ipynb #62-dreamer-051
+# %% ../../nbs/62_dreamer.ipynb #62-dreamer-050
 class Actor(MPC):
     "A policy: filter the last frames, and do what the behaviour has learned."
     def __init__(self, model: Dreamer, behaviour: Behaviour):
