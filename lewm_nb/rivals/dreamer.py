@@ -182,9 +182,8 @@ class Dreamer(RSSM):
         return self.imagine(now.repeat_interleave(S, 0), a).unflatten(0, (B, S))
 
     def cost(self, imagined: Tensor, z_goal: Tensor) -> Tensor: # (B,S,T,F), (B,D) → (B,S)
-        "How far the code of the last imagined state is from that of the goal's frame."
-        apart = imagined[:, :, -1] - self.state(z_goal[:, None])[:, None]
-        return apart[..., self.config.deter:].square().sum(-1) / 4
+        "Squared distance of the last imagined state to that of the goal's frame, a quarter of it."
+        return (imagined[:, :, -1] - self.state(z_goal[:, None])[:, None]).square().sum(-1) / 4
 
 # %% ../../nbs/62_dreamer.ipynb #62-dreamer-026
 TRAIN = dict(steps=1200, batch_size=16, num_frames=8, lam=1., lr=1e-3, clip=100.) # fields of `TrainConfig`
