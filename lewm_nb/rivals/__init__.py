@@ -1,0 +1,1 @@
+"""World models beside which LeWM is judged, made small and faithful"""
