@@ -57,8 +57,7 @@ def decayed(x: Tensor, rho: float) -> Tensor: # (…,T) → ()
 
 # %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-016
 def td_target(reward: Tensor, done: Tensor, # (…); bool (…): does it end here?
-              q: Tensor, discount: float,   # (E,…) what E judges expect of the next state; γ
-             ) -> Tensor:                   # (…)
+              q: Tensor, discount: float) -> Tensor: # (E,…) what E judges expect next; γ → (…)
     "What was paid, and what the more careful of two judges, drawn by chance, expects afterwards."
     two = q[torch.randperm(len(q), device=q.device)[:2]]
     return reward + discount * (~done) * two.amin(0)
@@ -135,7 +134,7 @@ class TDMPCConfig:
 
     def __post_init__(self):
         kinds, shares = type(self).__annotations__.items(), dict.fromkeys(("rho", "tau", "discount"), 1)
-        least = {name: kind is int for name, kind in kinds if kind in (int, float)}
+        least = {name: int(kind is int) for name, kind in kinds if kind in (int, float)}
         check_numbers(self, least | {"lowest": -100, "bins": 2, "ensemble": 2}, shares)
         if self.latent_dim % self.simplex:
             raise ValueError(f"simplex is {self.simplex}; expected a divisor of latent_dim {self.latent_dim}")
@@ -177,6 +176,8 @@ class _Parts(WorldModel):
         low, high = self.bounds()
         return (2 * (actions - low) / (high - low) - 1).to(low)
 
+# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-028
+class _Steps(_Parts):
     def act(self, x, noise=None): # (…,told) → unit actions (…,K), their log-probability (…)
         mean, spread = self.policy(x)[0].chunk(2, -1)
         if noise is None: return mean.tanh(), None
@@ -188,9 +189,6 @@ class _Parts(WorldModel):
     def value(self, x): # (…,told) → (…): what the judges expect of the policy
         return expected(self.judges(torch.cat([x, self.act(x)[0]], -1)), self.places).mean(0)
 
-# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-029
-class TDMPC(_Parts):
-    "TD-MPC2 made small and offline: a latent world model, its reward, its judges and its policy."
     def encode(self, frames: Tensor) -> Tensor: # (B,T,C,H,W) uint8 → (B,T,D)
         "Latents of frames, each for itself."
         x = self.to_latent(self.encoder(self.pixels(frames)))
@@ -217,6 +215,9 @@ class TDMPC(_Parts):
             s = torch.cat([s[:, self.config.latent_dim:], made[-1]], -1)
         return torch.stack(made, 1)
 
+# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-030
+class TDMPC(_Steps):
+    "TD-MPC2 made small and offline: a latent world model, its reward, its judges and its policy."
     def rollout(self, z: Tensor,             # (B,H,D) latents seen so far
                 actions: Tensor,             # (B,S,T,K) S candidate plans of T blocks
                 past_actions: Tensor = None, # not looked at: several latents show what moves
@@ -243,7 +244,7 @@ class TDMPC(_Parts):
         s, goal = stacked(imagined, self.config.history), z_goal[:, None, None].expand(imagined.shape)
         return -self.purse(towards(s, goal))[..., -1]
 
-# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-034
+# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-035
 def terms(model: TDMPC,
           z: Tensor,       # (B,T,D) latents of windows
           actions: Tensor, # (B,T-1,K)
@@ -279,7 +280,7 @@ def terms(model: TDMPC,
             "value": decayed(cross_entropy(model.judges(did), y, bins), c.rho),
             "policy": decayed(c.entropy * log_p - q / model.scale, c.rho)}
 
-# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-038
+# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-039
 def objective(model: TDMPC,
               frames: Tensor,  # (B,T,C,H,W) uint8
               actions: Tensor, # (B,T-1,K)
@@ -309,7 +310,7 @@ def weighted(model: TDMPC, z: Tensor, each: dict) -> tuple: # latents, `terms` �
     rest = sum(getattr(model.config, name) * each[name] for name in ("reward", "value"))
     return model.config.consistency * each["consistency"], rest + each["policy"], z
 
-# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-040
+# %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-041
 class Average(Callback):
     "The slow judges follow the judges."
     def step(self, run):
