@@ -127,10 +127,7 @@ class WalkerWorld(Body):
         "All but the place along the floor, which cannot be seen."
         return {name: x for name, x in super().features(states).items() if name != "along"}
 
-    def reward(self, states, actions=None):
-        "What the two control steps that led to these states are worth, at most 1 each."
-        return 2 * walker_reward(states)
-
+    def reward(self, states, actions=None): return 2 * walker_reward(states) # of two control steps
     def behaviour(self, seed=0, noise=1.): return Mixture(self, seed, noise)
     def expert(self, seed=0): return Pupil(stages()[-1]["weights"])
 
