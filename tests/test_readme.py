@@ -64,17 +64,21 @@ def test_ways_to_ask_are_those_of_the_file():
 
 def world_lines():
     "The table of the other worlds."
-    def told(r, scale=100): return (f"{scale * r['rate' if scale == 100 else 'mean']:.0f}"
-                                    + f" [{scale * r['low']:.0f}, {scale * r['high']:.0f}]" * (r["low"] is not None))
+    def told(middle, r, unit):
+        wide = "" if r["low"] is None else f" [{unit * r['low']:.0f}, {unit * r['high']:.0f}]"
+        return f"{unit * middle:.0f}{wide}"
+
+    def percent(r): return told(r["rate"], r, 100)
+
     for name, row in read("worlds")["worlds"].items():
         if name == "two_room": continue
         spent = f"{len(row['seeds'])} | {row['training_seconds']['mean'] / 60:.0f} min |"
         if "success" in row:
-            yield (f"| {name} | official success | {told(row['success'])} % | {told(row['end'])} % |"
+            yield (f"| {name} | official success | {percent(row['success'])} % | {percent(row['end'])} % |"
                    f" {100 * row['random']['rate']:.0f} % | {spent}")
         if "return" in row:
             paid = row["return"]
-            yield (f"| {name} | return of 1000 | {told(paid['model'], 1)} | |"
+            yield (f"| {name} | return of 1000 | {told(paid['model']['mean'], paid['model'], 1)} | |"
                    f" {paid['random']['mean']:.0f} | {len(paid['model']['seeds'])} | |")
 
 

@@ -26,8 +26,8 @@ def test_the_cube_is_theirs(theirs):
 
 def test_places_and_actions_are_theirs(theirs):
     world, wide = find_world("cube"), CubeWorld(span=0.3)
-    for ours, bounds in (wide.workspace, theirs._workspace_bounds), (wide.table, theirs._object_sampling_bounds):
-        assert np.allclose(ours, bounds)
+    assert np.allclose(wide.workspace, theirs._workspace_bounds)
+    assert np.allclose(wide.table, theirs._object_sampling_bounds)
     assert np.allclose(theirs.control_timestep(), world.substeps * world.model_of.opt.timestep)
     assert theirs.action_space.shape == (world.action_size,)
     state = world.sample(np.random.default_rng(0), 1) # a hand in the middle, half open
