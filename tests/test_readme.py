@@ -78,8 +78,9 @@ def world_lines():
                    f" {100 * row['random']['rate']:.0f} % | {spent}")
         if "return" in row:
             paid = row["return"]
-            yield (f"| {name} | return of 1000 | {told(paid['model']['mean'], paid['model'], 1)} | |"
-                   f" {paid['random']['mean']:.0f} | {len(paid['model']['seeds'])} | |")
+            for who in [name for name in ("model", "habit") if name in paid]:
+                yield (f"| {name}, {who} | return of 1000 | {told(paid[who]['mean'], paid[who], 1)} | |"
+                       f" {paid['random']['mean']:.0f} | {len(paid[who]['seeds'])} | |")
 
 
 def test_worlds_are_those_of_the_file():
