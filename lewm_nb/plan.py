@@ -16,7 +16,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor
 
-from .lewm import action_range
+from .predictor import action_range, has_choices
 
 # %% ../nbs/30_plan.ipynb #30-plan-009
 def last_cost(imagined: Tensor, # (B,S,T,D)
@@ -109,8 +109,7 @@ def _check_problem(solver, model, z, z_goal, past_actions, init):
 _SPOILT = "cost gave NaN, -infinity, or infinity for every plan; expected numbers that can be ranked"
 
 def _spoilt(costs, want): # (B,S), its shape → bool (); raised at once where nobody has to wait for it
-    shape = tuple(costs.shape)
-    if shape != want: raise ValueError(f"cost gave shape {shape}; expected (B,S) = {want}")
+    if costs.shape != want: raise ValueError(f"cost gave {tuple(costs.shape)}; expected (B,S) = {want}")
     bad = (costs.isnan() | costs.isneginf()).any() | costs.isposinf().all(1).any()
     if bad.device.type == "cpu" and bad: raise ValueError(_SPOILT)
     return bad
@@ -241,15 +240,9 @@ def _for_space(solver, space, A): # the same solver with what the action space s
         bounded = space.is_bounded() and solver.low is None
         have, changes = space.shape[0], {"low": space.low, "high": space.high} if bounded else {}
     else:
-        raise ValueError(f"space is {space}; expected a Box of shape (A,) or Discrete: one environment's, "
-                         "as envs.single_action_space; other kinds cannot be planned in")
+        raise ValueError(f"space is {space}; expected Discrete or Box (A,), as envs.single_action_space")
     if have != A: raise ValueError(f"space is {space}; expected {A} actions, as the model's action_dim")
     return replace(solver, **changes)
-
-def _has_choices(model): # one-hot numbers have mean p and variance p (1 - p), and their means add up to 1
-    mean, std = getattr(model, "action_mean", None), getattr(model, "action_std", None)
-    if not torch.is_tensor(mean) or len(mean) < 2: return False
-    return abs(mean.sum() - 1) < 1e-4 and torch.allclose(std.square(), mean * (1 - mean), atol=1e-4)
 
 class _Loop: # what `MPC` does between two actions
     def look(self, frames, info): # at the end of a block: note the frame, and the block that begins
@@ -283,9 +276,8 @@ class MPC(_Loop):
                  warm_start: bool = True,  # begin from what is left of the last plan
                  space: Space = None):     # of one environment's actions: bounds if the solver has none
         if space is not None: solver = _for_space(solver, space, model.config.action_dim)
-        elif _has_choices(model) and not getattr(solver, "discrete", False):
-            raise ValueError("model was trained on numbered actions, stored one-hot, and space is None; "
-                             "expected the space of one environment, as envs.single_action_space")
+        elif has_choices(model) and not getattr(solver, "discrete", False):
+            raise ValueError("space is None, and the model's actions are choices; expected a Discrete space")
         execute = solver.horizon if execute is None else execute
         window = getattr(model, "predictor", model.config).history
         for name, n, most in ("execute", execute, solver.horizon), ("history", history, window):

@@ -94,14 +94,12 @@ class Callback:
 
 
 class _Watch(Callback): # the held-out loss, and whatever the user wants to look at
-    def __init__(self, held_out, watch, objective):
-        self.held_out, self.watch, self.objective = held_out, watch, objective
+    def __init__(self, *given): self.held_out, self.watch, self.objective = given
 
     def row(self, run):
-        model, row, precision = run.model, run.history[-1], run.config.precision
+        model, row, how = run.model, run.history[-1], (2, run.config.precision, self.objective)
         with evaluating(model):
-            if self.held_out:
-                row["valid_prediction"] = valid_loss(model, self.held_out, 2, precision, self.objective)
+            if self.held_out: row["valid_prediction"] = valid_loss(model, self.held_out, *how)
             if self.watch: self.watch(model, row)
 
 
@@ -172,8 +170,7 @@ class _Progress(Callback): # a bar in a terminal, one figure that is redrawn in 
 # %% ../nbs/27_train.ipynb #27-train-025
 def _check(run, train):
     c, T, A, minutes = run.model.config, run.config.num_frames, train.meta["action_size"], run.options.minutes
-    history = getattr(run.model, "predictor", run.model.config).history
-    H, W, _ = train.images(train.starts[:1]).shape[1:]
+    H, W, history = *train.images(train.starts[:1]).shape[1:3], getattr(run.model, "predictor", c).history
     for right, message in [
         (A == c.action_dim, f"train has actions of {A} numbers; expected action_dim {c.action_dim}"),
         (H == W == c.image_size, f"train has frames of {H} × {W} pixels; expected image_size {c.image_size}"),
@@ -234,8 +231,7 @@ def fit(model: LeWM,                 # trained in place
     compile = card and find_spec("triton") is not None if options.compile is None else options.compile
     both = in_step(Losses(model, pooled, config.precision, compile, objective))
     hooks = _Watch(valid, watch, objective), *callbacks, _Clock(), _Keeper(), _Progress()
-    def call(moment):
-        for hook in hooks: getattr(hook, moment)(run)
+    call = lambda moment: [getattr(hook, moment)(run) for hook in hooks]
     with torch.random.fork_rng([me.device] if card else []):
         call("start")
         try:

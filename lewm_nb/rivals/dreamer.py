@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..encoder import expect, small_cnn
-from ..lewm import WorldModel, action_range
+from ..lewm import WorldModel
+from ..predictor import action_range
 from ..plan import MPC, steps_of
 from ..reward import Blocks
 from ..solvers import MPPI

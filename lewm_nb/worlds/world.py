@@ -49,8 +49,7 @@ class _Questions: # the half of a `World` that has no default
     looks: dict = {}             # name → options of `draw` that are odd but possible, as another colour
     model: dict = {}             # fields of `LeWMConfig` that differ from the preset here
     train: dict = {}             # fields of `TrainConfig` that differ from the preset here
-    plan: dict = {}              # how the planner asks a model here, where it differs from `evaluate.PLAN`
-    earn: dict = {}              # the same for reward: options of `reward.compare_returns`
+    plan, earn = {}, {}          # how a planner asks here: changes of `evaluate.PLAN`; for `compare_returns`
 
     sample = None                # (rng, n) → (n,S): states to start from
     begin = None                 # (rng, n) → (n,S): where an episode for reward begins; as `sample` if None
