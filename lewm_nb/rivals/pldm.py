@@ -22,11 +22,12 @@ def terms(z: Tensor,       # (B,T,D) latents of windows
           original: bool = False, # std, cov on the first frame; std_t, cov_t on the later ones
          ) -> dict:        # name → (): the seven terms, without weights
     "All terms of the PLDM loss."
-    if z.ndim != 3 or len(z) < 2 or z.shape[1] < 2 + original:
+    fewest = 3 if original else 2 # frames, for a variance over time
+    if z.ndim != 3 or len(z) < 2 or z.shape[1] < fewest:
         raise ValueError(f"z has shape {tuple(z.shape)}; expected (B,T,D) with B of 2 or more "
-                         f"and T of {2 + original} or more")
+                         f"and T of {fewest} or more")
     first, later = (z[:, :1], z[:, 1:]) if original else (z, z - z.mean(0))
-    batch, pairs = first.transpose(0, 1), max(1, z.shape[-1] - 1)          # (T,B,D)
+    batch, pairs = first.transpose(0, 1), max(1, z.shape[-1] - 1)          # (T or 1,B,D), D - 1
     return {"sim": (z_hat - z[:, 1:]).square().mean(),
             "std": variance_term(batch), "cov": covariance_term(batch) / pairs,
             "time": (z[:, 1:] - z[:, :-1]).square().mean(),
@@ -68,9 +69,9 @@ class PLDM(LeWM):
     Config = PLDMConfig
 
     def __init__(self, config: PLDMConfig):
-        super().__init__(c := config)
-        self.inverse = nn.Sequential(nn.Linear(2 * c.latent_dim, c.inverse_hidden), nn.ReLU(),
-                                     nn.Linear(c.inverse_hidden, c.block_dim))
+        super().__init__(config)
+        self.inverse = nn.Sequential(nn.Linear(2 * config.latent_dim, config.inverse_hidden), nn.ReLU(),
+                                     nn.Linear(config.inverse_hidden, config.block_dim))
 
     def between(self, z: Tensor, # (B,T,D)
                ) -> Tensor:      # (B,T-1,K) each number with mean 0 and spread 1 in the data
