@@ -42,12 +42,12 @@ def two_hot(y: Tensor, bins: Tensor) -> Tensor: # (…), (N,) evenly apart in sy
 
 
 def expected(logits: Tensor, bins: Tensor) -> Tensor: # (…,N), (N,) → (…)
-    "The number that logits on bins stand for."
+    "The number that logits on bins stand for: the mean bin, back on the usual scale."
     return symexp(logits.softmax(-1) @ bins)
 
 
 def cross_entropy(logits: Tensor, y: Tensor, bins: Tensor) -> Tensor: # (…,N), (…), (N,) → (…)
-    "How badly the logits say the number."
+    "Cross-entropy between the two-hot number and the logits."
     return -(two_hot(y, bins) * logits.log_softmax(-1)).sum(-1)
 
 # %% ../../nbs/63_td_mpc.ipynb #63-td-mpc-013

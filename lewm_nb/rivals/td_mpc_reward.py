@@ -42,7 +42,7 @@ class Guided(MPPI):
     "TD-MPC's search: plans of the policy compete, and the best, weighted, give the next mean and width."
     num_elites: int = 8         # plans kept in each iteration
     num_policy: int = 8         # plans of the policy, beside `num_samples`
-    narrow: float = 0.05        # least width of the noise, of the first one's
+    narrow: float = 0.05        # least width of the noise, as a share of the first width
 
     def search(self, model, z, z_goal, past_actions, mean, std, noise, trace=None):
         "As all searches, with the policy's plans at hand."
