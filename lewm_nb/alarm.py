@@ -223,6 +223,6 @@ def report(model: LeWM,
     limit = Detector.calibrate(model, *quiet).limit
     alarms = (score(model, *seen(seed + 2000)) > limit).numpy()
     goals = {name: goals[name] for name in goals if name in world.protocols and world.reached is not None}
-    success = measure(model, world, trajs, goals, progress=False)[0]
+    success = measure(model, world, trajs, goals, progress=False)[0] if goals else {}
     return _knows(model, world) | verdicts(found, column) | _kinds(world, found, column, limit) | {
         "limit": limit, "false_alarms": alarm_rate(alarms), "success": success}

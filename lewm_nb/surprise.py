@@ -230,6 +230,7 @@ def paired_test(changed: np.ndarray, # (N,)
     if len(changed) != len(normal):
         raise ValueError(f"changed has {len(changed)} numbers, normal {len(normal)}; expected pairs")
     d = changed - normal
+    if not d.any(): return dict(n=len(d), mean=0., d_z=0., rank_biserial=0., p_t=1., p_wilcoxon=1.) # no trace
     if d.std() == 0: raise ValueError(f"every pair differs by {d[0]}; expected differences that vary")
     m, up = (d != 0).sum(), wilcoxon(d[d != 0], alternative="greater").statistic  # the rank sum R⁺
     return {"n": len(d), "mean": float(d.mean()), "d_z": float(d.mean() / d.std(ddof=1)),

@@ -232,7 +232,8 @@ def named_worlds(source):
             yield from (f"line {node.lineno}: says {world!r}" for world in named)
 
 
-LATER = [c for c in BOOK if c.number >= "30" and c.path.stem != "83_published_run"]
+OF_ONE_WORLD = "54b_gait", "83_published_run"             # a search of one world's walkers; the published run's
+LATER = [c for c in BOOK if c.number >= "30" and c.path.stem not in OF_ONE_WORLD]
 
 
 @pytest.mark.parametrize("chapter", LATER, ids=lambda c: c.path.stem)
