@@ -232,7 +232,7 @@ def named_worlds(source):
             yield from (f"line {node.lineno}: says {world!r}" for world in named)
 
 
-OF_ONE_WORLD = "54b_gait", "83_published_run"             # a search of one world's walkers; the published run's
+OF_ONE_WORLD = "54b_gait", "83_published_run" # the search of a gait; the published run
 LATER = [c for c in BOOK if c.number >= "30" and c.path.stem not in OF_ONE_WORLD]
 
 

@@ -246,7 +246,8 @@ class CubeWorld(CubeBody):
                  "far": Protocol(100, 150, 10, "ours: four times as far ahead")}
     looks = {"recoloured": {"cube": (60, 90, 220)}, "tinted": {"floor": (255, 240, 200)},
              "brighter": {"light": 1.2}, "dimmer": {"light": 0.7}}
-    model, train = {"history": 3}, {"lam": 0.1}
+    model, train = {"history": 3}, {"lam": 0.01, "lam_start": 0.2, "steps": 2400}
+    plan = {"horizon": 2}
     breaks = property(lambda self: super().breaks | BREAKS)
 
     def distance(self, a, b): return np.linalg.norm(np.subtract(a, b)[..., 6:9], axis=-1)
