@@ -65,7 +65,7 @@ def test_ways_to_ask_are_those_of_the_file():
 def world_lines():
     "The table of the other worlds."
     def told(middle, r, unit):
-        wide = "" if r["low"] is None else f" [{unit * r['low']:.0f}, {unit * r['high']:.0f}]"
+        wide = f" [{unit * r['low']:.0f}, {unit * r['high']:.0f}]" * (len(r["seeds"]) > 2)
         return f"{unit * middle:.0f}{wide}"
 
     def percent(r): return told(r["rate"], r, 100)
