@@ -65,7 +65,8 @@ def test_ways_to_ask_are_those_of_the_file():
 def world_lines():
     "The table of the other worlds."
     def told(middle, r, unit):
-        wide = f" [{unit * r['low']:.0f}, {unit * r['high']:.0f}]" * (len(r["seeds"]) > 2)
+        most = 100 if unit == 100 else 1000                           # what can be reached
+        wide = f" [{unit * r['low']:.0f}, {min(most, unit * r['high']):.0f}]" * (len(r["seeds"]) > 2)
         return f"{unit * middle:.0f}{wide}"
 
     def percent(r): return told(r["rate"], r, 100)
@@ -80,7 +81,7 @@ def world_lines():
             paid = row["return"]
             for who in [name for name in ("model", "habit") if name in paid]:
                 yield (f"| {name}, {who} | return of 1000 | {told(paid[who]['mean'], paid[who], 1)} | |"
-                       f" {paid['random']['mean']:.0f} | {len(paid[who]['seeds'])} | |")
+                       f" {paid['random']['mean']:.0f} | {spent}")
 
 
 def test_worlds_are_those_of_the_file():
